@@ -1,0 +1,84 @@
+import * as z from 'zod';
+import { closeReasons } from './close-reason.ts';
+import { protocols } from './target.ts';
+import { termsShape } from './terms.ts';
+
+// The three calls of a gateway to the broker: redeem a ticket, renew leases, report a close.
+
+const id = z.uuid();
+const bytes = z.int().nonnegative();
+const time = z.iso.datetime();
+
+/** `POST /api/gateway/connections`: redeems a ticket, which makes one connection of its session. */
+export const redeemRequestShape = z.strictObject({
+  /** A ticket (JWT) or a handle (43 characters). */
+  ticket: z.string().min(1).max(4096),
+  /** The gateway process; new at each start. */
+  instance: id,
+  /** Drawn for each redemption and repeated when the gateway tries again, so that a lost answer does not spend the ticket. */
+  nonce: id,
+  /** The address that the client connected from, as the gateway saw it. */
+  clientIp: z.union([z.ipv4(), z.ipv6()]).optional(),
+});
+
+export type RedeemRequest = z.infer<typeof redeemRequestShape>;
+
+/** The connection that the broker grants: the only host and port that the gateway may dial for it. */
+export const redeemAnswerShape = z.strictObject({
+  connection: id,
+  session: id,
+  protocol: z.enum(protocols),
+  host: z.union([z.ipv4(), z.ipv6()]),
+  port: z.int().min(1).max(65_535),
+  deadline: time,
+  terms: termsShape,
+  leaseSeconds: z.number().positive(),
+  graceSeconds: z.number().positive(),
+});
+
+export type RedeemAnswer = z.infer<typeof redeemAnswerShape>;
+
+/** `POST /api/gateway/leases`: renews the leases of all connections of one gateway process. */
+export const leaseRequestShape = z.strictObject({
+  instance: id,
+  /** The `cursor` of the last answer; absent at first. */
+  cursor: z.string().max(200).optional(),
+  connections: z
+    .array(z.strictObject({ connection: id, session: id, bytesUp: bytes, bytesDown: bytes }))
+    .max(10_000),
+});
+
+export type LeaseRequest = z.infer<typeof leaseRequestShape>;
+
+/** What has changed. A connection that is not named goes on until its deadline. */
+export const leaseAnswerShape = z.strictObject({
+  cursor: z.string(),
+  /** The broker's clock, so that a gateway sees when its own is off. */
+  now: time,
+  verdicts: z.array(
+    z.discriminatedUnion('verdict', [
+      z.strictObject({
+        connection: id,
+        verdict: z.literal('close'),
+        reason: z.enum(closeReasons).exclude(['gateway-lost']),
+      }),
+      z.strictObject({ connection: id, verdict: z.literal('deadline'), deadline: time }),
+    ]),
+  ),
+});
+
+export type LeaseAnswer = z.infer<typeof leaseAnswerShape>;
+
+/** `POST /api/gateway/connections/{id}/close`: reports how a connection ended. Safe to repeat; answered with 204. */
+export const closeRequestShape = z.strictObject({
+  instance: id,
+  session: id,
+  reason: z.enum(closeReasons).exclude(['gateway-lost']),
+  /** Client to target, payload only. */
+  bytesUp: bytes,
+  /** Target to client, payload only. */
+  bytesDown: bytes,
+  durationMilliseconds: z.int().nonnegative(),
+});
+
+export type CloseRequest = z.infer<typeof closeRequestShape>;

@@ -1,0 +1,91 @@
+import * as z from 'zod';
+import type { BrokerError, FailureCode } from './failure.ts';
+
+type ProblemKind = { readonly status: number; readonly title: string };
+
+const kinds: Record<FailureCode, ProblemKind> = {
+  'access-denied': { status: 403, title: 'No policy permits this' },
+  'address-forbidden': { status: 403, title: 'The address of the target may not be dialled' },
+  'api-version-unknown': { status: 400, title: 'The api-version is not known' },
+  'audit-unavailable': { status: 503, title: 'The audit log cannot be written' },
+  'body-too-large': { status: 413, title: 'The request body is too large' },
+  'clock-skewed': { status: 503, title: 'The clock is in doubt' },
+  'connection-limit': { status: 429, title: 'The session has no connection left' },
+  'gateway-unknown': { status: 403, title: 'The gateway is not known' },
+  'groups-unknown': { status: 403, title: 'The groups of the caller are not known' },
+  'issuer-unavailable': { status: 503, title: 'The keys of the issuer cannot be read' },
+  'keys-unavailable': { status: 503, title: 'The signing key cannot be used' },
+  'length-required': { status: 411, title: 'The request needs a content-length' },
+  'media-type-unsupported': { status: 415, title: 'The request body must be JSON' },
+  'method-not-allowed': { status: 405, title: 'The method is not allowed here' },
+  'not-found': { status: 404, title: 'Not found' },
+  'policy-unavailable': { status: 503, title: 'The policy cannot be evaluated' },
+  'request-invalid': { status: 400, title: 'The request is not valid' },
+  'role-missing': { status: 403, title: 'The caller lacks a role' },
+  'session-conflict': { status: 409, title: 'The session id is taken' },
+  'session-ended': { status: 409, title: 'The session has ended' },
+  'session-limit': { status: 429, title: 'The caller has too many open sessions' },
+  'state-unavailable': { status: 503, title: 'The state cannot be read or written' },
+  'target-changed': { status: 409, title: 'The target has changed' },
+  'target-stopped': { status: 409, title: 'The target is not running' },
+  'target-without-address': { status: 409, title: 'The target has no private address' },
+  'targets-throttled': { status: 503, title: 'The source of targets is busy' },
+  'targets-timeout': { status: 504, title: 'The source of targets did not answer' },
+  'targets-unavailable': { status: 502, title: 'The source of targets failed' },
+  'ticket-invalid': { status: 401, title: 'The ticket is not valid' },
+  'ticket-spent': { status: 409, title: 'The ticket has been used' },
+  'token-invalid': { status: 401, title: 'The token is not valid' },
+  'token-missing': { status: 401, title: 'A token is needed' },
+};
+
+/**
+ * The one error body (RFC 9457), with the `error` member of the Azure REST guidelines so that both kinds of client find
+ * the code.
+ */
+export const problemShape = z.strictObject({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  code: z.string(),
+  requestId: z.string().optional(),
+  faults: z.array(z.strictObject({ pointer: z.string(), detail: z.string() })).optional(),
+  advice: z.array(z.string()).optional(),
+  error: z.strictObject({
+    code: z.string(),
+    message: z.string(),
+    details: z.array(z.strictObject({ code: z.string(), target: z.string(), message: z.string() })),
+  }),
+});
+
+export type Problem = z.infer<typeof problemShape>;
+
+/** Returns the HTTP status of a failure. */
+export function findStatus(code: FailureCode): number {
+  return kinds[code].status;
+}
+
+/** Turns a failure into the Problem Details body it becomes (RFC 9457, section 3). */
+export function toProblem(failure: BrokerError, requestId?: string): Problem {
+  const { status, title } = kinds[failure.code];
+  const { faults, advice } = failure.details;
+  return {
+    type: `urn:sallyport:problem:${failure.code}`,
+    title,
+    status,
+    detail: failure.message,
+    code: failure.code,
+    ...(requestId === undefined ? {} : { requestId }),
+    ...(faults === undefined ? {} : { faults: [...faults] }),
+    ...(advice === undefined ? {} : { advice: [...advice] }),
+    error: {
+      code: failure.code,
+      message: failure.message,
+      details: (faults ?? []).map(({ pointer, detail }) => ({
+        code: 'fault',
+        target: pointer,
+        message: detail,
+      })),
+    },
+  };
+}

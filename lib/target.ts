@@ -1,0 +1,48 @@
+export const protocols = ['ssh', 'rdp', 'tcp'] as const;
+
+export type Protocol = (typeof protocols)[number];
+
+/** One service of a target that a caller may ask for. */
+export type Service = { readonly protocol: Protocol; readonly port: number };
+
+export type PowerState =
+  | 'running'
+  | 'stopped'
+  | 'deallocated'
+  | 'starting'
+  | 'stopping'
+  | 'deallocating'
+  | 'unknown';
+
+/** A VM (or another address that the operator listed), as its source describes it now. */
+export type Target = {
+  /** The `vmId` of ARM, or the GUID of the inventory; lower case. It survives a rename and dies with the VM. */
+  readonly id: string;
+  readonly name: string;
+  readonly source: 'arm' | 'inventory';
+  /** The canonical (lower-case) ARM resource id. */
+  readonly armId?: string;
+  readonly subscription: string;
+  readonly resourceGroup: string;
+  readonly os: 'linux' | 'windows' | 'unknown';
+  readonly power: PowerState;
+  /** Tag names in lower case, values as they are. */
+  readonly tags: Readonly<Record<string, string>>;
+  /** What a list offers; policy decides about any port all the same. */
+  readonly services: readonly Service[];
+  /** The canonical private address; absent in lists, and where the target has none. */
+  readonly host?: string;
+};
+
+/** How a caller names a target: its id, or its ARM resource id in canonical form. */
+export type TargetReference =
+  | { readonly kind: 'id'; readonly id: string }
+  | { readonly kind: 'arm'; readonly armId: string };
+
+/** A source of targets. Both calls fail with `targets-…` codes when the source is in doubt. */
+export type TargetSource = {
+  /** Returns the target with its host and power state as of now; undefined when the source has or shows none. */
+  readonly find: (reference: TargetReference, signal: AbortSignal) => Promise<Target | undefined>;
+  /** Returns all targets, without hosts. */
+  readonly list: (signal: AbortSignal) => Promise<readonly Target[]>;
+};
