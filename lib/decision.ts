@@ -1,43 +1,42 @@
-import type { Caller } from './caller.ts';
-import type { Target } from './target.ts';
+import * as z from 'zod';
 import type { Terms } from './terms.ts';
-
-export type Action = 'connect.ssh' | 'connect.rdp' | 'connect.tcp';
 
 /**
  * All that a decision depends on, as plain JSON, so that the audit entry that holds it lets anyone decide again.
  * Time zones are derived from `now` when the decision is made.
  */
-export type DecisionInput = {
-  readonly caller: {
-    readonly id: string;
-    readonly kind: Caller['kind'];
-    readonly app: string;
-    readonly issuer: string;
-    readonly groups: readonly string[];
-    readonly acrs: readonly string[];
-  };
-  readonly target: {
-    readonly id: string;
-    readonly name: string;
-    readonly subscription: string;
-    readonly resourceGroup: string;
-    readonly os: Target['os'];
-    readonly tags: Readonly<Record<string, string>>;
-  };
-  readonly action: Action;
-  readonly context: {
-    readonly port: number;
+export const decisionInputShape = z.strictObject({
+  caller: z.strictObject({
+    id: z.string(),
+    kind: z.enum(['person', 'workload']),
+    app: z.string(),
+    issuer: z.string(),
+    groups: z.array(z.string()),
+    acrs: z.array(z.string()),
+  }),
+  target: z.strictObject({
+    id: z.string(),
+    name: z.string(),
+    subscription: z.string(),
+    resourceGroup: z.string(),
+    os: z.enum(['linux', 'windows', 'unknown']),
+    tags: z.record(z.string(), z.string()),
+  }),
+  action: z.enum(['connect.ssh', 'connect.rdp', 'connect.tcp']),
+  context: z.strictObject({
+    port: z.int(),
     /** Seconds since the epoch. */
-    readonly now: number;
-    readonly durationSeconds: number;
+    now: z.int(),
+    durationSeconds: z.int(),
     /** Seconds since the caller signed in, where the token says so. */
-    readonly signInAgeSeconds?: number;
-    readonly sourceIp?: string;
-    readonly reason?: string;
-    readonly change?: string;
-  };
-};
+    signInAgeSeconds: z.int().exactOptional(),
+    sourceIp: z.string().exactOptional(),
+    reason: z.string().exactOptional(),
+    change: z.string().exactOptional(),
+  }),
+});
+
+export type DecisionInput = z.infer<typeof decisionInputShape>;
 
 /** A decision is a value: allow with terms, or deny; always with the ids of the policies behind it and the digest of their set. */
 export type Decision =

@@ -18,7 +18,7 @@ export const redeemRequestShape = z.strictObject({
   /** Drawn for each redemption and repeated when the gateway tries again, so that a lost answer does not spend the ticket. */
   nonce: id,
   /** The address that the client connected from, as the gateway saw it. */
-  clientIp: z.union([z.ipv4(), z.ipv6()]).optional(),
+  clientIp: z.union([z.ipv4(), z.ipv6()]).exactOptional(),
 });
 
 export type RedeemRequest = z.infer<typeof redeemRequestShape>;
@@ -42,7 +42,7 @@ export type RedeemAnswer = z.infer<typeof redeemAnswerShape>;
 export const leaseRequestShape = z.strictObject({
   instance: id,
   /** The `cursor` of the last answer; absent at first. */
-  cursor: z.string().max(200).optional(),
+  cursor: z.string().max(200).exactOptional(),
   connections: z
     .array(z.strictObject({ connection: id, session: id, bytesUp: bytes, bytesDown: bytes }))
     .max(10_000),

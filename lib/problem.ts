@@ -48,9 +48,9 @@ export const problemShape = z.strictObject({
   status: z.int(),
   detail: z.string(),
   code: z.string(),
-  requestId: z.string().optional(),
-  faults: z.array(z.strictObject({ pointer: z.string(), detail: z.string() })).optional(),
-  advice: z.array(z.string()).optional(),
+  requestId: z.string().exactOptional(),
+  faults: z.array(z.strictObject({ pointer: z.string(), detail: z.string() })).exactOptional(),
+  advice: z.array(z.string()).exactOptional(),
   error: z.strictObject({
     code: z.string(),
     message: z.string(),

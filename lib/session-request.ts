@@ -25,7 +25,7 @@ export const sessionRequestShape = z
       .int()
       .min(1)
       .max(65_535)
-      .optional()
+      .exactOptional()
       .describe('22 for ssh and 3389 for rdp when absent; needed for tcp.'),
     durationSeconds: z
       .int()
@@ -33,8 +33,8 @@ export const sessionRequestShape = z
       .max(86_400)
       .default(3600)
       .describe('How long the session may last. Policy may allow less.'),
-    reason: plainText.optional().describe('Why, for the audit and for policies that ask for it.'),
-    change: plainText.optional().describe('A change or incident reference.'),
+    reason: plainText.exactOptional().describe('Why, for the audit and for policies that ask for it.'),
+    change: plainText.exactOptional().describe('A change or incident reference.'),
   })
   .refine((request) => request.protocol !== 'tcp' || request.port !== undefined, {
     path: ['port'],

@@ -29,32 +29,32 @@ export const connectionViewShape = z.strictObject({
   id,
   state: z.enum(['open', 'closed']),
   openedAt: time,
-  closedAt: time.optional(),
-  reason: z.enum(closeReasons).optional(),
-  bytesUp: z.int().optional(),
-  bytesDown: z.int().optional(),
+  closedAt: time.exactOptional(),
+  reason: z.enum(closeReasons).exactOptional(),
+  bytesUp: z.int().exactOptional(),
+  bytesDown: z.int().exactOptional(),
 });
 
 /** A session as its caller sees it. The host of the target is never in it. */
 export const sessionViewShape = z.strictObject({
   id,
   state: z.enum(sessionStates),
-  endReason: z.enum(endReasons).optional(),
+  endReason: z.enum(endReasons).exactOptional(),
   caller: z.strictObject({ id: z.string(), name: z.string() }),
   target: z.strictObject({ id: z.guid(), name: z.string() }),
   protocol: z.enum(protocols),
   port: z.int(),
-  reason: z.string().optional(),
-  change: z.string().optional(),
+  reason: z.string().exactOptional(),
+  change: z.string().exactOptional(),
   createdAt: time,
   deadline: time,
   terms: termsShape,
   decision: z.strictObject({ policies: z.array(z.string()), digest: z.string() }),
   /** The `wss:` URL where a ticket is presented. */
   endpoint: z.url(),
-  connections: z.array(connectionViewShape).optional(),
+  connections: z.array(connectionViewShape).exactOptional(),
   /** The first ticket; only in the answer that made the session. */
-  ticket: ticketViewShape.optional(),
+  ticket: ticketViewShape.exactOptional(),
 });
 
 export type SessionView = z.infer<typeof sessionViewShape>;
@@ -62,7 +62,7 @@ export type SessionView = z.infer<typeof sessionViewShape>;
 /** A page of sessions, newest first. */
 export const sessionListShape = z.strictObject({
   value: z.array(sessionViewShape),
-  nextLink: z.url().optional(),
+  nextLink: z.url().exactOptional(),
 });
 
 /** `POST /api/sessions/{id}/tickets`. */
@@ -82,7 +82,7 @@ export const ticketAnswerShape = ticketViewShape.extend({ endpoint: z.url() });
 export const targetViewShape = z.strictObject({
   id: z.guid(),
   name: z.string(),
-  armId: z.string().optional(),
+  armId: z.string().exactOptional(),
   os: z.enum(['linux', 'windows', 'unknown']),
   power: z.enum([
     'running',
@@ -100,7 +100,7 @@ export const targetViewShape = z.strictObject({
 
 export const targetListShape = z.strictObject({
   value: z.array(targetViewShape),
-  nextLink: z.url().optional(),
+  nextLink: z.url().exactOptional(),
 });
 
 /** `GET /.well-known/sallyport`: what a client needs to know before it can ask. */
@@ -114,7 +114,7 @@ export const discoveryShape = z.strictObject({
   /** The public root key that endorses every signing key (RFC 7517). */
   root: z.record(z.string(), z.string()),
   /** Where people sign in, for `sallyport login`. */
-  login: z.strictObject({ issuer: z.url(), clientId: z.string(), scope: z.string() }).optional(),
+  login: z.strictObject({ issuer: z.url(), clientId: z.string(), scope: z.string() }).exactOptional(),
   issuers: z.array(z.strictObject({ issuer: z.string(), audience: z.array(z.string()) })),
 });
 

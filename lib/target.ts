@@ -30,8 +30,6 @@ export type Target = {
   readonly tags: Readonly<Record<string, string>>;
   /** What a list offers; policy decides about any port all the same. */
   readonly services: readonly Service[];
-  /** The canonical private address; absent in lists, and where the target has none. */
-  readonly host?: string;
 };
 
 /** How a caller names a target: its id, or its ARM resource id in canonical form. */
@@ -39,10 +37,15 @@ export type TargetReference =
   | { readonly kind: 'id'; readonly id: string }
   | { readonly kind: 'arm'; readonly armId: string };
 
-/** A source of targets. Both calls fail with `targets-…` codes when the source is in doubt. */
+/** A source of targets. Every call fails with a `targets-…` code when the source is in doubt. */
 export type TargetSource = {
-  /** Returns the target with its host and power state as of now; undefined when the source has or shows none. */
+  /** Returns the target with its power state as of now; undefined when the source has or shows none. */
   readonly find: (reference: TargetReference, signal: AbortSignal) => Promise<Target | undefined>;
-  /** Returns all targets, without hosts. */
+  /**
+   * Returns the canonical private address of a target that this source gave; undefined when it has none. Asked only
+   * after policy has allowed, so that a forbidden target costs and takes what an absent one does.
+   */
+  readonly findHost: (target: Target, signal: AbortSignal) => Promise<string | undefined>;
+  /** Returns all targets; their power state may be unknown. */
   readonly list: (signal: AbortSignal) => Promise<readonly Target[]>;
 };

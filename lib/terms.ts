@@ -6,11 +6,11 @@ import * as z from 'zod';
  */
 export const termsShape = z.strictObject({
   /** The longest the session may last, in seconds. */
-  maxDurationSeconds: z.int().positive().optional(),
+  maxDurationSeconds: z.int().positive().exactOptional(),
   /** How many connections may be open at once. */
-  maxConnections: z.int().positive().optional(),
+  maxConnections: z.int().positive().exactOptional(),
   /** How long a connection may carry no payload byte in either direction, in seconds. */
-  maxIdleSeconds: z.int().positive().optional(),
+  maxIdleSeconds: z.int().positive().exactOptional(),
 });
 
 export type Terms = z.infer<typeof termsShape>;
