@@ -22,7 +22,9 @@ export type Target = {
   readonly source: 'arm' | 'inventory';
   /** The canonical (lower-case) ARM resource id. */
   readonly armId?: string;
+  /** The subscription id, or `inventory`. */
   readonly subscription: string;
+  /** The name of the resource group in lower case, or the group of the inventory. */
   readonly resourceGroup: string;
   readonly os: 'linux' | 'windows' | 'unknown';
   readonly power: PowerState;
