@@ -48,6 +48,12 @@ export type Broker = {
   readonly url: URL;
   readonly gateway: GatewayPool;
   readonly limits: Limits;
+  /** How many proxies in front are trusted to tell the client's address. */
+  readonly proxyHops: number;
+  /** Where people sign in, as the discovery document tells clients. */
+  readonly login?: { readonly issuer: string; readonly clientId: string; readonly scope: string };
+  /** The issuers whose tokens are believed, and the audience each token must be for. */
+  readonly issuers: readonly { readonly issuer: string; readonly audience: readonly string[] }[];
   /** Returns the caller that a bearer token proves, or fails with `token-…` or `issuer-unavailable`. */
   readonly identify: (token: string) => Promise<Caller>;
   readonly policy: Policy;

@@ -1,5 +1,5 @@
 /**
- * Every reason for which the broker refuses, as a closed list. The status of each is in `problem.ts`.
+ * Every reason for which the broker or a gateway refuses, as a closed list. The status of each is in `problem.ts`.
  */
 export type FailureCode =
   | 'access-denied'
@@ -7,8 +7,11 @@ export type FailureCode =
   | 'api-version-unknown'
   | 'audit-unavailable'
   | 'body-too-large'
+  | 'broker-unavailable'
   | 'clock-skewed'
   | 'connection-limit'
+  | 'gateway-draining'
+  | 'gateway-full'
   | 'gateway-unknown'
   | 'groups-unknown'
   | 'issuer-unavailable'
@@ -17,6 +20,7 @@ export type FailureCode =
   | 'media-type-unsupported'
   | 'method-not-allowed'
   | 'not-found'
+  | 'origin-forbidden'
   | 'policy-unavailable'
   | 'request-invalid'
   | 'role-missing'
@@ -25,7 +29,9 @@ export type FailureCode =
   | 'session-limit'
   | 'state-unavailable'
   | 'target-changed'
+  | 'target-refused'
   | 'target-stopped'
+  | 'target-timeout'
   | 'target-without-address'
   | 'targets-throttled'
   | 'targets-timeout'
@@ -33,7 +39,8 @@ export type FailureCode =
   | 'ticket-invalid'
   | 'ticket-spent'
   | 'token-invalid'
-  | 'token-missing';
+  | 'token-missing'
+  | 'upgrade-required';
 
 /** One thing that is wrong with a request body: where (a JSON Pointer, RFC 6901) and what to do about it. */
 export type Fault = { readonly pointer: string; readonly detail: string };

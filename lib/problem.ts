@@ -9,8 +9,11 @@ const kinds: Record<FailureCode, ProblemKind> = {
   'api-version-unknown': { status: 400, title: 'The api-version is not known' },
   'audit-unavailable': { status: 503, title: 'The audit log cannot be written' },
   'body-too-large': { status: 413, title: 'The request body is too large' },
+  'broker-unavailable': { status: 503, title: 'The broker cannot be reached' },
   'clock-skewed': { status: 503, title: 'The clock is in doubt' },
   'connection-limit': { status: 429, title: 'The session has no connection left' },
+  'gateway-draining': { status: 503, title: 'The gateway is shutting down' },
+  'gateway-full': { status: 503, title: 'The gateway has no connection left' },
   'gateway-unknown': { status: 403, title: 'The gateway is not known' },
   'groups-unknown': { status: 403, title: 'The groups of the caller are not known' },
   'issuer-unavailable': { status: 503, title: 'The keys of the issuer cannot be read' },
@@ -19,6 +22,7 @@ const kinds: Record<FailureCode, ProblemKind> = {
   'media-type-unsupported': { status: 415, title: 'The request body must be JSON' },
   'method-not-allowed': { status: 405, title: 'The method is not allowed here' },
   'not-found': { status: 404, title: 'Not found' },
+  'origin-forbidden': { status: 403, title: 'The origin is not allowed' },
   'policy-unavailable': { status: 503, title: 'The policy cannot be evaluated' },
   'request-invalid': { status: 400, title: 'The request is not valid' },
   'role-missing': { status: 403, title: 'The caller lacks a role' },
@@ -27,7 +31,9 @@ const kinds: Record<FailureCode, ProblemKind> = {
   'session-limit': { status: 429, title: 'The caller has too many open sessions' },
   'state-unavailable': { status: 503, title: 'The state cannot be read or written' },
   'target-changed': { status: 409, title: 'The target has changed' },
+  'target-refused': { status: 502, title: 'The target refused the connection' },
   'target-stopped': { status: 409, title: 'The target is not running' },
+  'target-timeout': { status: 504, title: 'The target did not answer' },
   'target-without-address': { status: 409, title: 'The target has no private address' },
   'targets-throttled': { status: 503, title: 'The source of targets is busy' },
   'targets-timeout': { status: 504, title: 'The source of targets did not answer' },
@@ -36,6 +42,7 @@ const kinds: Record<FailureCode, ProblemKind> = {
   'ticket-spent': { status: 409, title: 'The ticket has been used' },
   'token-invalid': { status: 401, title: 'The token is not valid' },
   'token-missing': { status: 401, title: 'A token is needed' },
+  'upgrade-required': { status: 426, title: 'The endpoint speaks WebSocket' },
 };
 
 /**

@@ -33,7 +33,9 @@ export const sessionRequestShape = z
       .max(86_400)
       .default(3600)
       .describe('How long the session may last. Policy may allow less.'),
-    reason: plainText.exactOptional().describe('Why, for the audit and for policies that ask for it.'),
+    reason: plainText
+      .exactOptional()
+      .describe('Why, for the audit and for policies that ask for it.'),
     change: plainText.exactOptional().describe('A change or incident reference.'),
   })
   .refine((request) => request.protocol !== 'tcp' || request.port !== undefined, {

@@ -114,7 +114,9 @@ export const discoveryShape = z.strictObject({
   /** The public root key that endorses every signing key (RFC 7517). */
   root: z.record(z.string(), z.string()),
   /** Where people sign in, for `sallyport login`. */
-  login: z.strictObject({ issuer: z.url(), clientId: z.string(), scope: z.string() }).exactOptional(),
+  login: z
+    .strictObject({ issuer: z.url(), clientId: z.string(), scope: z.string() })
+    .exactOptional(),
   issuers: z.array(z.strictObject({ issuer: z.string(), audience: z.array(z.string()) })),
 });
 

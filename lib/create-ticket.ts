@@ -1,0 +1,147 @@
+import type { Actor, AuditEvent } from './audit.ts';
+import type { Broker } from './broker.ts';
+import type { Caller } from './caller.ts';
+import { toDecisionInput } from './decide.ts';
+import { BrokerError } from './failure.ts';
+import { prepareTicket } from './issue-ticket.ts';
+import type { PreparedTicket } from './issue-ticket.ts';
+import { findDialableHost } from './request-session.ts';
+import { requireRole } from './role.ts';
+import type { TicketRequest } from './session-view.ts';
+import type { Session } from './session.ts';
+import { findSession, requireOpen } from './session.ts';
+import type { Target } from './target.ts';
+
+const targetsMilliseconds = 12_000;
+
+/**
+ * Makes one more ticket of an open session of the caller. Policy decides again on the target as it is now; a target
+ * that has become another one since the session was granted is refused with `target-changed`.
+ */
+export async function createTicket(
+  broker: Broker,
+  caller: Caller,
+  id: string,
+  request: TicketRequest & { readonly clientIp?: string },
+): Promise<PreparedTicket['view']> {
+  requireRole(caller, 'Session.Request');
+  const session = await findOwnSession(broker, caller, id);
+  requireOpen(session, broker.now());
+  const signal = AbortSignal.timeout(targetsMilliseconds);
+  const target = await findSameTarget(broker, session, signal);
+  const decided = await decideAgain(broker, caller, session, { target, ...request });
+  const host = await recordRefusal(broker, decided.session, async () =>
+    findSameHost(broker, decided, signal),
+  );
+  const ticket = await prepareTicket(broker, { ...decided.session, host }, request.form);
+  await Promise.all([
+    broker.audit.append([decided.event, ticket.event]),
+    ...ticket.rows.map(async (row) => broker.state.insert(row)),
+  ]);
+  return ticket.view;
+}
+
+/** Returns an open or ended session of this caller. Absent and somebody else's fail alike, with `not-found`. */
+export async function findOwnSession(broker: Broker, caller: Caller, id: string): Promise<Session> {
+  const stored = await findSession(broker, id);
+  if (stored?.session.caller.id !== caller.id) throw toNotFound();
+  return stored.session;
+}
+
+/** Returns the one answer for a session that is absent or that the caller may not see. */
+export function toNotFound(): BrokerError {
+  return new BrokerError('not-found', 'There is no such thing, or you may not see it.');
+}
+
+type Decided = {
+  readonly session: Session;
+  readonly target: Target;
+  readonly event: AuditEvent;
+};
+
+async function decideAgain(
+  broker: Broker,
+  caller: Caller,
+  session: Session,
+  { target, clientIp }: { readonly target: Target | undefined; readonly clientIp?: string },
+): Promise<Decided> {
+  if (target === undefined) {
+    await broker.audit.append([toRefused(session, 'target-changed')]);
+    throw toChanged();
+  }
+  const { protocol, port, input: first } = session;
+  const wish = { ...first.context, protocol, port };
+  const circumstance = { now: broker.now(), ...(clientIp === undefined ? {} : { clientIp }) };
+  const input = toDecisionInput(caller, target, wish, circumstance);
+  const decision = broker.policy.decide(input);
+  const { policies, digest } = decision;
+  const facts = { session: session.id, policies, digest, input };
+  if (decision.outcome === 'deny') {
+    const { advice } = decision;
+    await broker.audit.append([{ type: 'session.denied', ...facts, advice }]);
+    throw new BrokerError('access-denied', 'Policy no longer permits this session.', { advice });
+  }
+  const { terms } = decision;
+  return {
+    session: { ...session, terms, digest, deadline: toDeadline(session, terms.maxDurationSeconds) },
+    target,
+    event: { type: 'session.allowed', ...facts, terms },
+  };
+}
+
+// A later decision may shorten a session, never lengthen it.
+function toDeadline(session: Session, maxDurationSeconds: number | undefined): string {
+  if (maxDurationSeconds === undefined) return session.deadline;
+  const createdAt = Math.floor(new Date(session.createdAt).getTime() / 1000);
+  const latest = (createdAt + maxDurationSeconds) * 1000;
+  return new Date(Math.min(latest, new Date(session.deadline).getTime())).toISOString();
+}
+
+// A VM that was made anew under the old name has the old ARM id and another `vmId`.
+async function findSameTarget(
+  broker: Broker,
+  { target: { id }, armId }: Session,
+  signal: AbortSignal,
+): Promise<Target | undefined> {
+  const reference =
+    armId === undefined ? ({ kind: 'id', id } as const) : ({ kind: 'arm', armId } as const);
+  const target = await broker.targets.find(reference, signal);
+  return target?.id === id ? target : undefined;
+}
+
+async function findSameHost(
+  broker: Broker,
+  { session, target }: Decided,
+  signal: AbortSignal,
+): Promise<string> {
+  requireOpen(session, broker.now());
+  const host = await findDialableHost(broker, target, signal);
+  if (host !== session.host) throw toChanged();
+  return host;
+}
+
+function toChanged(): BrokerError {
+  return new BrokerError(
+    'target-changed',
+    'The target is not what it was when the session was granted. Ask for a new session.',
+  );
+}
+
+async function recordRefusal<T>(
+  broker: Broker,
+  session: Session,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (failure) {
+    if (failure instanceof BrokerError)
+      await broker.audit.append([toRefused(session, failure.code)]);
+    throw failure;
+  }
+}
+
+function toRefused(session: Session, code: BrokerError['code']): AuditEvent {
+  const caller: Actor = session.caller;
+  return { type: 'session.refused', session: session.id, caller, code };
+}

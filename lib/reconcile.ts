@@ -1,0 +1,116 @@
+import type { Broker } from './broker.ts';
+import { forgetOpenSession, markEnded } from './end-session.ts';
+import type { GatewayProcess } from './live-connection.ts';
+import {
+  findBytes,
+  gatewaysPartition,
+  recordClose,
+  toBytesPartition,
+  toGateway,
+  toGatewayRow,
+  toLive,
+  toLivePartition,
+} from './live-connection.ts';
+import { dueBuckets, toOldestFirst } from './session-index.ts';
+import type { Session } from './session.ts';
+import { findSession } from './session.ts';
+import type { StoredRow } from './table.ts';
+
+// A broker that began to clear up and was killed leaves the work to another after this long.
+const claimMilliseconds = 60_000;
+
+// The gateway measures its grace from its own last renewal, which the broker saw a little later or not at all.
+const marginMilliseconds = 5_000;
+
+const handlesPerRun = 200;
+
+/** What one run did. */
+export type Reconciled = { readonly sessions: number; readonly gateways: number };
+
+/**
+ * Makes the record true: ends sessions whose deadline has passed, closes the connections of gateways that stopped
+ * renewing their leases, and forgets spent handles. Safe to run at any time, in several processes, and again.
+ */
+export async function reconcile(broker: Broker): Promise<Reconciled> {
+  const [sessions, gateways] = await Promise.all([
+    endDueSessions(broker),
+    closeLostGateways(broker),
+    forgetHandles(broker),
+  ]);
+  return { sessions, gateways };
+}
+
+async function endDueSessions(broker: Broker): Promise<number> {
+  const before = toOldestFirst(broker.now());
+  const due = await Promise.all(
+    dueBuckets.map(async (bucket) => broker.state.list(`due|${bucket}`, { before, limit: 200 })),
+  );
+  const rows = due.flat();
+  for (const row of rows) await endDueSession(broker, row);
+  return rows.length;
+}
+
+async function endDueSession(broker: Broker, row: StoredRow): Promise<void> {
+  const { partition, values } = row;
+  const claimedAt = broker.now().getTime();
+  if (claimedAt < Number(values['claimedAt'] ?? 0) + claimMilliseconds) return;
+  // Two brokers see the same row; the one whose conditional write succeeds ends the session.
+  const claimed = { ...row, values: { ...values, claimedAt } };
+  if ((await broker.state.replace(claimed)) === 'changed') return;
+  const stored = await findSession(broker, String(values['session']));
+  if (stored !== undefined && new Date(stored.session.deadline) <= broker.now())
+    await endOverdue(broker, stored.session);
+  await broker.state.remove(partition, row.row);
+}
+
+async function endOverdue(broker: Broker, session: Session): Promise<void> {
+  if (session.state === 'ready' || session.state === 'active') {
+    const endReason = session.state === 'ready' ? 'unused' : 'deadline';
+    await broker.audit.append([{ type: 'session.ended', session: session.id, endReason }]);
+    await markEnded(broker, session.id, endReason);
+  }
+  await forgetOpenSession(broker, session);
+}
+
+async function closeLostGateways(broker: Broker): Promise<number> {
+  const { leaseSeconds, graceSeconds } = broker.limits;
+  const patience = (leaseSeconds + graceSeconds) * 1000 + marginMilliseconds;
+  const before = broker.now().getTime() - patience;
+  const rows = await broker.state.list(gatewaysPartition);
+  const lost = rows.filter((row) => toGateway(row).renewedAt < before);
+  for (const row of lost) await closeLostGateway(broker, row);
+  return lost.length;
+}
+
+async function closeLostGateway(broker: Broker, row: StoredRow): Promise<void> {
+  const gateway = toGateway(row);
+  if (!(await claim(broker, row, gateway))) return;
+  const { instance, pool } = gateway;
+  const rows = await broker.state.list(toLivePartition(instance));
+  for (const live of rows.map(toLive)) {
+    const openedAt = new Date(live.openedAt).getTime();
+    const durationMilliseconds = Math.max(0, gateway.renewedAt - openedAt);
+    const bytes = await findBytes(broker, instance, live.connection);
+    const ending = { reason: 'gateway-lost', ...bytes, durationMilliseconds } as const;
+    await recordClose(broker, { instance, pool }, live, ending);
+  }
+  const bytes = await broker.state.list(toBytesPartition(instance));
+  await Promise.all(bytes.map(async (row) => broker.state.remove(row.partition, row.row)));
+  await broker.state.remove(gatewaysPartition, instance);
+}
+
+// Two brokers see the same lost gateway; the one whose conditional write succeeds clears up.
+async function claim(broker: Broker, row: StoredRow, gateway: GatewayProcess): Promise<boolean> {
+  const now = broker.now().getTime();
+  const { clearingAt } = gateway;
+  if (clearingAt !== undefined && now < clearingAt + claimMilliseconds) return false;
+  const claimed = toGatewayRow({ ...gateway, clearingAt: now });
+  return (await broker.state.replace({ ...claimed, etag: row.etag })) === 'replaced';
+}
+
+async function forgetHandles(broker: Broker): Promise<void> {
+  const rows = await broker.state.list('handle', { limit: handlesPerRun });
+  const now = broker.now().getTime();
+  const over = rows.filter((row) => Number(row.values['expires']) < now);
+  for (const row of over) await broker.state.remove(row.partition, row.row);
+}
