@@ -1,0 +1,46 @@
+import type { Problem } from '../lib/problem.ts';
+import { exitCodes, findExitCode } from './exit-code.ts';
+import type { ExitCode } from './exit-code.ts';
+
+/** What a failure of the command may carry besides its sentence. */
+export type CommandErrorDetails = {
+  /** The code of the problem, where a broker or gateway gave one. */
+  readonly code?: string;
+  /** Lines below the sentence: advice of a policy, faults of a request. */
+  readonly notes?: readonly string[];
+  readonly cause?: unknown;
+};
+
+/** A failure that the user may read: one sentence that says what to do, and the exit code of the command. */
+export class CommandError extends Error {
+  override readonly name: string = 'CommandError';
+  readonly exitCode: ExitCode;
+  readonly code: string | undefined;
+  readonly notes: readonly string[];
+
+  constructor(exitCode: ExitCode, message: string, details: CommandErrorDetails = {}) {
+    super(message, 'cause' in details ? { cause: details.cause } : undefined);
+    this.exitCode = exitCode;
+    this.code = details.code;
+    this.notes = details.notes ?? [];
+  }
+}
+
+/** A broker, gateway or issuer that did not answer: nothing is known about what it did. */
+export class UnreachableError extends CommandError {
+  override readonly name = 'UnreachableError';
+
+  constructor(message: string, cause?: unknown) {
+    super(exitCodes.unavailable, message, { cause });
+  }
+}
+
+/** Returns the failure that a problem of the broker or the gateway is for the user, with its advice and faults. */
+export function toCommandError(problem: Problem): CommandError {
+  const { code, detail, title, status } = problem;
+  const advice = (problem.advice ?? []).map((line) => `advice: ${line}`);
+  const faults = (problem.faults ?? []).map((fault) => `${fault.pointer}: ${fault.detail}`);
+  const request = status >= 500 && problem.requestId !== undefined ? [problem.requestId] : [];
+  const notes = [...advice, ...faults, ...request.map((id) => `request: ${id}`)];
+  return new CommandError(findExitCode(problem), `${title}: ${detail}`, { code, notes });
+}

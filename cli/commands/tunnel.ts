@@ -1,0 +1,113 @@
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:net';
+import type { Server } from 'node:net';
+import { parsePort } from '../argument.ts';
+import type { OpenedSession } from '../api-client.ts';
+import { CommandError } from '../command-error.ts';
+import { openClient } from '../context.ts';
+import type { Context } from '../context.ts';
+import { exitCodes } from '../exit-code.ts';
+import { Tunnel } from '../tunnel.ts';
+import { describeTunnelEvent } from '../tunnel-event.ts';
+import type { TunnelEvent } from '../tunnel-event.ts';
+import { prepareWish } from '../wish.ts';
+import type { WishOptions } from '../wish.ts';
+import { forgetSession } from './connect.ts';
+
+export type TunnelOptions = WishOptions & { readonly local?: string; readonly keep?: boolean };
+
+// Nobody else on the network may use the session.
+const address = '127.0.0.1';
+
+/**
+ * Listens on this machine and joins each local connection to one of the target, in one session, until the signal or the
+ * end of the session. Terminates the session at the end unless it is to be kept.
+ */
+export async function runTunnel(
+  context: Context,
+  target: string,
+  options: TunnelOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { client } = await openClient(context);
+  const local = parsePort(options.local ?? '0', 0);
+  const wish = await prepareWish(client, target, withProtocol(options));
+  const session = randomUUID();
+  const report = createReporter(context);
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+  let tunnel: Tunnel | undefined;
+  server.on('connection', (socket) => {
+    if (tunnel === undefined) socket.destroy();
+    else tunnel.accept(socket);
+  });
+  // Before there is a session, so that a port which is taken costs none.
+  const port = await listen(server, local);
+  try {
+    const opened = await client.openSession(session, wish);
+    tunnel = new Tunnel({ client, trust: context.findTrust(), session, report });
+    report(toListening(opened, port));
+    await waitForEnd(tunnel, opened.session.deadline, signal, context.now());
+  } finally {
+    server.close();
+    await tunnel?.close();
+    if (tunnel !== undefined && options.keep !== true) await forgetSession(client, session);
+    if (tunnel !== undefined) report({ event: 'ended', session });
+  }
+}
+
+// RDP is what a tunnel is mostly for; any other port is plain TCP.
+function withProtocol(options: TunnelOptions): WishOptions {
+  if (options.protocol !== undefined) return options;
+  const isRdp = options.port === undefined || options.port === '3389';
+  return { ...options, protocol: isRdp ? 'rdp' : 'tcp' };
+}
+
+async function listen(server: Server, port: number): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) => {
+      const sentence = `Port ${port} of this machine cannot be used. Choose another with --local, or 0 for a free one.`;
+      reject(new CommandError(exitCodes.usage, sentence, { cause }));
+    });
+    server.listen(port, address, resolve);
+  });
+  const bound = server.address();
+  return bound === null || typeof bound === 'string' ? port : bound.port;
+}
+
+async function waitForEnd(
+  tunnel: Tunnel,
+  deadline: string,
+  signal: AbortSignal,
+  now: Date,
+): Promise<void> {
+  const left = Math.max(0, new Date(deadline).getTime() - now.getTime());
+  let timer: NodeJS.Timeout | undefined;
+  const expired = new Promise<never>((_, reject) => {
+    const sentence = 'The session reached its deadline. Ask for a new one.';
+    timer = setTimeout(() => reject(new CommandError(exitCodes.conflict, sentence)), left);
+  });
+  const interrupted = new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  try {
+    await Promise.race([interrupted, expired, tunnel.over]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function createReporter({ settings, terminal }: Context): (event: TunnelEvent) => void {
+  if (settings.json) return terminal.printJson;
+  return (event) => {
+    const line = describeTunnelEvent(event);
+    if (event.event === 'listening') terminal.print(line);
+    else terminal.note(line);
+  };
+}
+
+function toListening({ session }: OpenedSession, port: number): TunnelEvent {
+  const { id, target, protocol, deadline } = session;
+  const service = `${protocol}:${session.port}`;
+  return { event: 'listening', address, port, session: id, target: target.name, service, deadline };
+}
