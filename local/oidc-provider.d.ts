@@ -1,0 +1,48 @@
+// oidc-provider ships no types. These are the parts that issuer.ts and device-page.ts use.
+declare module 'oidc-provider' {
+  import type { IncomingMessage, ServerResponse } from 'node:http';
+
+  export interface DeviceCode {
+    readonly isExpired: boolean;
+    readonly clientId: string;
+    readonly params: { readonly scope?: string };
+    accountId?: string;
+    grantId?: string;
+    scope?: string;
+    resource?: string;
+    authTime?: number;
+    claims?: object;
+    error?: string;
+    save(): Promise<string>;
+  }
+
+  export interface Grant {
+    addOIDCScope(scope: string): void;
+    addResourceScope(resource: string, scope: string): void;
+    save(): Promise<string>;
+  }
+
+  export interface Token {
+    readonly jti: string;
+    readonly clientId: string;
+    readonly accountId?: string;
+  }
+
+  export class Provider {
+    constructor(issuer: string, configuration: object);
+    readonly DeviceCode: {
+      findByUserCode(code: string): Promise<DeviceCode | undefined>;
+    };
+    readonly Grant: new (of: { readonly accountId: string; readonly clientId: string }) => Grant;
+    callback(): (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+    on(
+      event: 'device_authorization.success',
+      listener: (context: unknown, body: Record<string, unknown>) => void,
+    ): this;
+    on(event: 'server_error', listener: (context: unknown, error: Error) => void): this;
+  }
+}
+
+declare module 'oidc-provider/lib/adapters/memory_adapter.js' {
+  export function createMemoryAdapter(): (model: string) => object;
+}
