@@ -120,17 +120,6 @@ function logRequest(request: HttpRequest, outcome: Outcome): void {
     status,
     milliseconds: Math.round(performance.now() - startedAt),
     requestId,
-    ...(failure === undefined ? {} : { failure: toChain(failure) }),
+    ...(failure === undefined ? {} : { failure }),
   });
-}
-
-/** Returns the messages of an error and of what caused it, outermost first. */
-export function toChain(failure: unknown): readonly string[] {
-  const chain: string[] = [];
-  let link = failure;
-  while (link !== undefined && chain.length < 10) {
-    chain.push(link instanceof Error ? `${link.name}: ${link.message}` : 'not an error');
-    link = link instanceof Error ? link.cause : undefined;
-  }
-  return chain;
 }

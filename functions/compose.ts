@@ -7,6 +7,7 @@ import { openTable } from '../lib/azure/table.ts';
 import type { Broker } from '../lib/broker.ts';
 import type { Config } from '../lib/config.ts';
 import { parseConfig } from '../lib/config.ts';
+import type { Policy } from '../lib/decision.ts';
 import { fetchJson } from '../lib/fetch-json.ts';
 import { readInventory } from '../lib/file/inventory-file.ts';
 import { readPolicyFolder } from '../lib/file/policy-folder.ts';
@@ -24,36 +25,39 @@ import type { TargetSource } from '../lib/target.ts';
 import { toIssuerUrls } from '../lib/trusted-issuer.ts';
 import { log } from './log.ts';
 
-let composed: Promise<Broker> | undefined;
+type Composed = { readonly broker: Broker; readonly close: () => Promise<void> };
+
+let composed: Promise<Composed> | undefined;
 
 /** Returns the broker of this process, composed on first use. A failure is not kept: the next call tries again. */
 export async function findBroker(): Promise<Broker> {
-  composed ??= compose(parseConfig(process.env)).catch((failure: unknown) => {
-    composed = undefined;
-    throw failure;
-  });
-  return composed;
+  composed ??= composeOnce();
+  return (await composed).broker;
 }
 
-async function compose(config: Config): Promise<Broker> {
+/** Ends the audit chain of this process, so that its readers see that nothing is missing. */
+export async function closeBroker(): Promise<void> {
+  await (await composed)?.close();
+}
+
+async function composeOnce(): Promise<Composed> {
+  try {
+    return await compose(parseConfig(process.env));
+  } catch (failure) {
+    composed = undefined;
+    throw failure;
+  }
+}
+
+async function compose(config: Config): Promise<Composed> {
   const credential = openCredential(config.managedIdentity);
-  const now = (): Date => new Date();
-  const newId = (): string => crypto.randomUUID();
-  const [root, files] = await Promise.all([
-    openRootKey(config, credential),
-    readPolicyFolder(config.policies ?? fileURLToPath(new URL('../policies', import.meta.url))),
-  ]);
-  const policy = loadPolicy(files, createPolicyEngine(), log);
-  const openNamed = (name: string): Table => {
-    const { tablesUrl: url } = config;
-    return openTable({ url, name, credential, createIfMissing: url.protocol === 'http:' });
-  };
-  const state = openNamed('state');
+  const [root, policy] = await Promise.all([openRootKey(config, credential), openPolicy(config)]);
+  const state = openNamedTable(config, 'state', credential);
   const trustedRoots = toTrustedRoots([root.publicJwk, ...config.trustedRoots]);
   const issuer = config.url.origin;
   const keys = openInstanceKeys({ root, trustedRoots, state, issuer, now, log });
   const audit = openAudit({
-    table: openNamed('audit'),
+    table: openNamedTable(config, 'audit', credential),
     keys,
     writer: newId(),
     version: apiVersions[0],
@@ -62,7 +66,36 @@ async function compose(config: Config): Promise<Broker> {
     newId,
     log,
   });
-  const { url, gateway, limits, proxyHops, login, issuers, mayDial } = config;
+  const { issuers } = config;
+  const broker: Broker = {
+    ...toSettings(config),
+    identify: createIdentify({ issuers, fetchJson, now, log }),
+    policy,
+    audit,
+    state,
+    targets: await openTargets(config, credential),
+    keys,
+    newId,
+    now,
+    log,
+  };
+  return { broker, close: audit.close };
+}
+
+type Settings = Pick<
+  Broker,
+  'url' | 'gateway' | 'limits' | 'proxyHops' | 'login' | 'issuers' | 'mayDial'
+>;
+
+function toSettings({
+  url,
+  gateway,
+  limits,
+  proxyHops,
+  login,
+  issuers,
+  mayDial,
+}: Config): Settings {
   return {
     url,
     gateway,
@@ -73,17 +106,16 @@ async function compose(config: Config): Promise<Broker> {
       issuer: toIssuerUrls(trusted)[0],
       audience: trusted.audience,
     })),
-    identify: createIdentify({ issuers, fetchJson, now, log }),
-    policy,
-    audit,
-    state,
-    targets: await openTargets(config, credential, now),
-    keys,
     mayDial,
-    newId,
-    now,
-    log,
   };
+}
+
+function now(): Date {
+  return new Date();
+}
+
+function newId(): string {
+  return crypto.randomUUID();
 }
 
 type Credential = ReturnType<typeof openCredential>;
@@ -94,11 +126,17 @@ async function openRootKey({ rootKey }: Config, credential: Credential): Promise
     : openKeyVaultKey({ url: rootKey, credential });
 }
 
-async function openTargets(
-  config: Config,
-  credential: Credential,
-  now: () => Date,
-): Promise<TargetSource> {
+async function openPolicy({ policies }: Config): Promise<Policy> {
+  const folder = policies ?? fileURLToPath(new URL('../policies', import.meta.url));
+  return loadPolicy(await readPolicyFolder(folder), createPolicyEngine(), log);
+}
+
+function openNamedTable({ tablesUrl: url }: Config, name: string, credential: Credential): Table {
+  // Azurite starts empty; in Azure the tables are there, and the broker has no right to make one.
+  return openTable({ url, name, credential, createIfMissing: url.protocol === 'http:' });
+}
+
+async function openTargets(config: Config, credential: Credential): Promise<TargetSource> {
   const { inventory, subscriptions } = config;
   // The inventory first: it answers from memory, whatever becomes of ARM.
   return joinTargetSources([

@@ -7,7 +7,7 @@ import type { TrustedIssuer } from './trusted-issuer.ts';
 import { isSecureUrl, parseTrustedIssuers } from './trusted-issuer.ts';
 
 /** Where people sign in, as the discovery document tells clients. */
-export type Login = { readonly issuer: string; readonly clientId: string; readonly scope: string };
+type Login = { readonly issuer: string; readonly clientId: string; readonly scope: string };
 
 /** The settings of the broker. Each is one row in `docs/operate.md`. */
 export type Config = {

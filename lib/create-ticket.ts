@@ -41,8 +41,8 @@ export async function createTicket(
   return ticket.view;
 }
 
-/** Returns an open or ended session of this caller. Absent and somebody else's fail alike, with `not-found`. */
-export async function findOwnSession(broker: Broker, caller: Caller, id: string): Promise<Session> {
+// Absent and somebody else's fail alike.
+async function findOwnSession(broker: Broker, caller: Caller, id: string): Promise<Session> {
   const stored = await findSession(broker, id);
   if (stored?.session.caller.id !== caller.id) throw toNotFound();
   return stored.session;

@@ -11,7 +11,7 @@ import { connectionPrefix } from './view-session.ts';
 // process, so that one query answers a lease, whatever the number of sessions.
 
 /** A connection as its gateway's partition holds it. */
-export const liveShape = z.strictObject({
+const liveShape = z.strictObject({
   connection: z.uuid(),
   session: z.uuid(),
   openedAt: z.iso.datetime(),
@@ -20,7 +20,7 @@ export const liveShape = z.strictObject({
 export type Live = z.infer<typeof liveShape>;
 
 /** A gateway process, by which the broker sees whether its leases are renewed. */
-export const gatewayShape = z.strictObject({
+const gatewayShape = z.strictObject({
   instance: z.uuid(),
   pool: z.string(),
   /** Milliseconds since the epoch. */

@@ -43,7 +43,7 @@ export const healthShape = z.strictObject({
   checks: z.record(z.string(), z.enum(['healthy', 'unhealthy'])).exactOptional(),
 });
 
-export const jwksShape = z.strictObject({ keys: z.array(z.record(z.string(), z.string())) });
+const jwksShape = z.strictObject({ keys: z.array(z.record(z.string(), z.string())) });
 
 /** All operations. The documents and the tests are made from this list. */
 export const operations: readonly Operation[] = [

@@ -9,15 +9,13 @@ const time = z.iso.datetime();
 /** The states of a session. `requested`, `pendingApproval` and `preparing` are passed at once where nothing has to be waited for. */
 export const sessionStates = ['ready', 'active', 'ended', 'expired'] as const;
 
-export type SessionState = (typeof sessionStates)[number];
-
 /** Why a session ended. */
 export const endReasons = ['terminated', 'deadline', 'unused'] as const;
 
 export type EndReason = (typeof endReasons)[number];
 
 /** A ticket as its caller gets it, once. */
-export const ticketViewShape = z.strictObject({
+const ticketViewShape = z.strictObject({
   /** The secret: present it at the endpoint in `Authorization: Bearer`, never in a URL. */
   ticket: z.string(),
   form: z.enum(['jwt', 'handle']),

@@ -10,7 +10,7 @@ import { termsShape } from './terms.ts';
 const time = z.iso.datetime();
 
 /** One permitted use of one target by one caller, as it is stored. */
-export const sessionShape = z.strictObject({
+const sessionShape = z.strictObject({
   id: z.uuid(),
   state: z.enum(sessionStates),
   endReason: z.enum(endReasons).exactOptional(),
@@ -70,7 +70,7 @@ export async function replaceSession(
 }
 
 /** Whether the session may be used now. */
-export function isOpen(session: Session, now: Date): boolean {
+function isOpen(session: Session, now: Date): boolean {
   return (
     (session.state === 'ready' || session.state === 'active') && now < new Date(session.deadline)
   );

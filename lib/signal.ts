@@ -6,7 +6,7 @@ import { toOldestFirst } from './session-index.ts';
 const dayMilliseconds = 86_400_000;
 
 /** What every gateway must learn at its next lease. */
-export const signalShape = z.discriminatedUnion('order', [
+const signalShape = z.discriminatedUnion('order', [
   z.strictObject({
     order: z.literal('close'),
     session: z.uuid(),

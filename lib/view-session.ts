@@ -6,7 +6,7 @@ import type { Session } from './session.ts';
 import type { StoredRow } from './table.ts';
 
 /** A connection of a session as it is stored, in the session's partition. */
-export const connectionShape = connectionViewShape.extend({
+const connectionShape = connectionViewShape.extend({
   gateway: z.string(),
   instance: z.uuid(),
 });
@@ -16,7 +16,7 @@ export type Connection = z.infer<typeof connectionShape>;
 export const connectionPrefix = 'connection|';
 
 /** Returns the connection that a row holds. */
-export function toConnection(row: StoredRow): Connection {
+function toConnection(row: StoredRow): Connection {
   return connectionShape.parse(JSON.parse(String(row.values['b'])));
 }
 

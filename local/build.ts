@@ -41,7 +41,7 @@ async function buildCli(): Promise<void> {
 }
 
 function findEntries(folder: string): readonly string[] {
-  const registration = /\bapp\.(?:http|get|put|post|patch|deleteRequest|timer)\(/;
+  const registration = /\bapp\.(?:http|get|put|post|patch|deleteRequest|timer|hook\.\w+)\(/;
   return readdirSync(folder)
     .filter((name) => name.endsWith('.ts'))
     .map((name) => join(folder, name))

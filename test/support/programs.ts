@@ -6,7 +6,7 @@ import { describe } from 'vitest';
 const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
 
 /** Returns the path of an installed program; undefined when it is not there. */
-export function findProgram(name: string): string | undefined {
+function findProgram(name: string): string | undefined {
   return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 

@@ -69,8 +69,8 @@ function toConfig(facts: {
   ].join('\n');
 }
 
-/** Resolves once somebody listens on a loopback port, or rejects after ten seconds. */
-export async function waitForPort(port: number): Promise<void> {
+// Rejects when nobody listens after ten seconds.
+async function waitForPort(port: number): Promise<void> {
   const deadline = Date.now() + 10_000;
   for (;;) {
     if (await isListening(port)) return;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { toChain } from '../../functions/answer.ts';
+import { log, toChain } from '../../functions/log.ts';
 import { handler as reconcile } from '../../functions/reconcile.ts';
 import { operations } from '../../lib/openapi.ts';
 import type { Path } from '../support/call.ts';
@@ -32,6 +32,12 @@ describe('the log', () => {
     const failure = new Error('outer', { cause: new Error('inner') });
 
     expect(toChain(failure)).toEqual(['Error: outer', 'Error: inner']);
+  });
+
+  test('shows the messages of an error wherever one is logged', () => {
+    log('failed', { failure: new Error('outer', { cause: new Error('inner') }) });
+
+    expect(lines.at(-1)).toContain('"failure":["Error: outer","Error: inner"]');
   });
 });
 

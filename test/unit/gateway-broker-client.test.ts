@@ -1,0 +1,145 @@
+import { describe, expect, test } from 'vitest';
+import { createBrokerClient } from '../../gateway/broker-client.ts';
+import type { Send } from '../../gateway/token-source.ts';
+import type { FailureCode } from '../../lib/failure.ts';
+import { BrokerError } from '../../lib/failure.ts';
+import { redeemRequestShape } from '../../lib/gateway-call.ts';
+import type { RedeemAnswer } from '../../lib/gateway-call.ts';
+import { toProblem } from '../../lib/problem.ts';
+
+const instance = '22222222-2222-4222-8222-222222222222';
+const session = '33333333-3333-4333-8333-333333333333';
+
+const grant: RedeemAnswer = {
+  connection: '44444444-4444-4444-8444-444444444444',
+  session,
+  protocol: 'ssh',
+  host: '10.0.0.4',
+  port: 22,
+  deadline: '2026-01-01T12:00:00Z',
+  terms: {},
+  leaseSeconds: 15,
+  graceSeconds: 120,
+};
+
+const close = {
+  instance,
+  session,
+  reason: 'client-closed',
+  bytesUp: 1,
+  bytesDown: 2,
+  durationMilliseconds: 3,
+} as const;
+
+function refuse(code: FailureCode, headers: Record<string, string> = {}): Response {
+  const problem = toProblem(new BrokerError(code, 'A sentence.'));
+  return new Response(JSON.stringify(problem), { status: problem.status, headers });
+}
+
+function setUp(...replies: readonly (() => Response)[]): {
+  client: ReturnType<typeof createBrokerClient>;
+  calls: { url: string; init: RequestInit }[];
+  forgotten: string[];
+} {
+  const calls: { url: string; init: RequestInit }[] = [];
+  const forgotten: string[] = [];
+  const send: Send = async (url, init) => {
+    calls.push({ url: url.href, init });
+    const reply = replies[calls.length - 1];
+    if (reply === undefined) throw new Error('an unexpected call');
+    return reply();
+  };
+  const tokens = {
+    get: async () => 'token-1',
+    forget: (token: string) => void forgotten.push(token),
+  };
+  const base = new URL('https://broker.example/base/');
+  return { client: createBrokerClient(base, instance, tokens, send), calls, forgotten };
+}
+
+const networkFails = (): Response => {
+  throw new TypeError('fetch failed');
+};
+const granted = (): Response => Response.json(grant);
+const { signal } = new AbortController();
+
+describe('redeem', () => {
+  test('names the instance, and sends the token to the broker alone', async () => {
+    const { client, calls } = setUp(granted);
+
+    expect(await client.redeem({ ticket: 'a.b.c', clientIp: '198.51.100.7' }, signal)).toEqual(
+      grant,
+    );
+    expect(calls[0]?.url).toBe('https://broker.example/base/api/gateway/connections');
+    expect(calls[0]?.init).toMatchObject({
+      method: 'POST',
+      redirect: 'error',
+      headers: { authorization: 'Bearer token-1', 'content-type': 'application/json' },
+    });
+    const request: unknown = await new Response(calls[0]?.init.body).json();
+    expect(redeemRequestShape.parse(request)).toMatchObject({
+      ticket: 'a.b.c',
+      instance,
+      clientIp: '198.51.100.7',
+    });
+  });
+
+  test.each([
+    ['the network fails', networkFails],
+    ['a proxy answers', (): Response => new Response('<html>', { status: 502 })],
+    ['the answer has another shape', (): Response => Response.json({ ...grant, extra: 1 })],
+    ['the broker did not take the token', (): Response => refuse('token-invalid')],
+  ])('tries again under the same nonce when %s', async (_name, reply) => {
+    const { client, calls } = setUp(reply, granted);
+
+    expect(await client.redeem({ ticket: 'a.b.c' }, signal)).toEqual(grant);
+    expect(calls[1]?.init.body).toBe(calls[0]?.init.body);
+  });
+
+  test('fails with broker-unavailable when the second attempt fails too', async () => {
+    const { client, calls } = setUp(networkFails, networkFails);
+
+    await expect(client.redeem({ ticket: 'a.b.c' }, signal)).rejects.toMatchObject({
+      code: 'broker-unavailable',
+    });
+    expect(calls).toHaveLength(2);
+  });
+
+  test('passes a refusal on as it is, and does not ask again', async () => {
+    const { client, calls } = setUp(() => refuse('ticket-spent', { 'retry-after': '7' }));
+
+    await expect(client.redeem({ ticket: 'a.b.c' }, signal)).rejects.toMatchObject({
+      problem: { code: 'ticket-spent', status: 409 },
+      retryAfterSeconds: 7,
+    });
+    expect(calls).toHaveLength(1);
+  });
+
+  test('forgets a token that the broker did not take', async () => {
+    const { client, forgotten } = setUp(() => refuse('token-invalid'), granted);
+    await client.redeem({ ticket: 'a.b.c' }, signal);
+
+    expect(forgotten).toEqual(['token-1']);
+  });
+});
+
+describe('close', () => {
+  test.each([
+    [204, 'taken'],
+    [404, 'refused'],
+    [400, 'refused'],
+  ])('that is answered with %i is %s', async (status, outcome) => {
+    const { client } = setUp(() => new Response(null, { status }));
+
+    expect(await client.close(grant.connection, close)).toBe(outcome);
+  });
+
+  test.each([401, 403, 429, 500, 503])(
+    'that is answered with %i may be tried again',
+    async (status) => {
+      const { client } = setUp(() => new Response(null, { status }));
+
+      await expect(client.close(grant.connection, close)).rejects.toThrow(String(status));
+    },
+  );
+});
