@@ -17,9 +17,9 @@ import type { Http, HttpReply, HttpRequest } from './http.ts';
 
 export type SessionWish = z.input<typeof sessionRequestShape>;
 export type TargetView = z.infer<typeof targetViewShape>;
-export type TicketAnswer = z.infer<typeof ticketAnswerShape>;
+type TicketAnswer = z.infer<typeof ticketAnswerShape>;
 export type Discovery = z.infer<typeof discoveryShape>;
-export type Whoami = z.infer<typeof whoamiShape>;
+type Whoami = z.infer<typeof whoamiShape>;
 
 /** A session that was just requested, with a ticket for its first connection. */
 export type OpenedSession = {

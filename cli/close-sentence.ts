@@ -18,6 +18,7 @@ const sentences: Record<CloseReason, string> = {
   'ticket-invalid': ticketSentence,
   'ticket-spent': ticketSentence,
   policy: 'Policy does not permit the connection.',
+  locked: 'A lock forbids the connection.',
   'target-gone': 'The target is no longer there.',
   idle: 'The connection carried nothing for longer than policy permits.',
   'session-terminated': 'The session was terminated. Ask for a new one.',

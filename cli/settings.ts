@@ -52,7 +52,7 @@ export function parseSettings(
 }
 
 /** Returns the base URL of a broker with a slash at its end, or fails with a usage error. */
-export function parseBroker(text: string): URL {
+function parseBroker(text: string): URL {
   const url = parseSafeUrl(text, 'https:');
   if (url === undefined || url.search !== '' || url.hash !== '')
     throw new CommandError(

@@ -24,7 +24,7 @@ export function createTerminal(output: () => Sink, errors: () => Sink): Terminal
 }
 
 /** Returns the text without characters that could deceive its reader. */
-export function toPlainLine(text: string): string {
+function toPlainLine(text: string): string {
   return text.replaceAll(deceptive, ' ');
 }
 

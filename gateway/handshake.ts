@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { BrokerError } from '../lib/failure.ts';
 
 /** The subprotocol in which an empty message ends a direction. */
-export const subprotocol = 'sallyport.v1';
+const subprotocol = 'sallyport.v1';
 
 /** What a client asks for in its WebSocket handshake (RFC 6455, section 4.2.1). */
 export type Handshake = {
@@ -25,7 +25,7 @@ export function parseHandshake({ method, headers, httpVersion }: IncomingMessage
   if (headers.upgrade?.toLowerCase() !== 'websocket' || headers['sec-websocket-version'] !== '13')
     throw createUpgradeRequired();
   const key = headers['sec-websocket-key'] ?? '';
-  if (!/^[\w+/]{21}[AQgw]==$/.test(key))
+  if (!/^[A-Za-z0-9+/]{21}[AQgw]==$/.test(key))
     throw new BrokerError('request-invalid', 'Send a Sec-WebSocket-Key of 16 bytes in base64.');
   const offered = toTokens(headers['sec-websocket-protocol']);
   const isSallyport = offered.includes(subprotocol);

@@ -19,7 +19,13 @@ try {
   const stop = (): void => {
     if (isStopping) process.exit(1);
     isStopping = true;
-    void gateway.drain().then(() => process.exit(0));
+    gateway.drain().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log('fault', { cause: describeError(error) });
+        process.exit(1);
+      },
+    );
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);

@@ -27,7 +27,7 @@ export type RunningGateway = {
 };
 
 const rootKeysShape = z.object({ keys: z.array(publicJwkShape).min(1) });
-const closeMilliseconds = 6000;
+const closeSeconds = 6;
 
 /** Starts a gateway. Rejects when a file cannot be read or the address is taken. */
 export async function startGateway(config: Config, log: Log): Promise<RunningGateway> {
@@ -94,7 +94,7 @@ async function withinSeconds(seconds: number, work: Promise<void>): Promise<void
 async function closeServer(server: Server): Promise<void> {
   server.close();
   await withinSeconds(
-    closeMilliseconds / 1000,
+    closeSeconds,
     once(server, 'close').then(() => {}),
   );
 }

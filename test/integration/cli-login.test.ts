@@ -40,6 +40,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  cli.stop();
   await Promise.all([broker.close(), issuer.close()]);
   rmSync(folder, { recursive: true });
   cli.refuseLeaks([secret, 'device-code-secret', ...issuer.tokens]);

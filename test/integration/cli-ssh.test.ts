@@ -92,7 +92,9 @@ describe.skipIf(!hasSsh && process.env['CI'] === undefined)('OpenSSH', () => {
   test('prints a block with which plain ssh and scp reach the target', async () => {
     const { cli, folder } = bench;
     const { stdout, exitCode } = await cli.run('ssh-config', 'vm-one', '--reason', reason);
-    const [config, source, copy] = ['ssh-config', 'source', 'copy'].map((name) => join(folder, name));
+    const [config, source, copy] = ['ssh-config', 'source', 'copy'].map((name) =>
+      join(folder, name),
+    );
     const sent = randomBytes(1024 * 1024);
     writeFileSync(String(config), stdout);
     writeFileSync(String(source), sent);

@@ -153,8 +153,11 @@ describe('/connect refuses without a call to broker or target', () => {
 });
 
 describe('/connect refuses before any byte reaches the target', () => {
-  afterEach(() => {
-    for (const socket of target.sockets) expect(socket.bytesRead).toBe(0);
+  afterEach(async () => {
+    for (const socket of target.sockets) {
+      if (!socket.closed) await once(socket, 'close');
+      expect(socket.bytesRead).toBe(0);
+    }
   });
 
   test('409 a spent ticket', async () => {

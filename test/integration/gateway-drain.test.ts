@@ -40,6 +40,8 @@ describe('SIGTERM', () => {
       bytesUp: 12,
     });
     expect(await gateway.exited).toBe(0);
+    expect(gateway.lines.at(-1)).toMatchObject({ event: 'drained' });
+    await gateway.stop();
   });
 
   test('exits as soon as the last connection has ended', async () => {
@@ -52,7 +54,10 @@ describe('SIGTERM', () => {
     socket.close();
 
     expect(await gateway.exited).toBe(0);
+    // An empty event loop exits with 0 as well, so the code alone does not say that draining came to its end.
+    expect(gateway.lines.at(-1)).toMatchObject({ event: 'drained' });
     expect(await broker.findClose(session)).toMatchObject({ reason: 'client-closed' });
+    await gateway.stop();
   });
 
   test('a second time exits at once', async () => {
@@ -63,5 +68,7 @@ describe('SIGTERM', () => {
     gateway.process.kill('SIGTERM');
 
     expect(await gateway.exited).toBe(1);
+    expect(gateway.lines.map((line) => line.event)).not.toContain('drained');
+    await gateway.stop();
   });
 });

@@ -54,6 +54,16 @@ describe('a lease', () => {
     socket.close();
   });
 
+  test('that is renewed keeps a connection beyond its grace', async () => {
+    const { socket, connection } = await openSession({ graceSeconds: 0.5 });
+    for (let i = 0; i < 6; i += 1) await broker.nextLease();
+    socket.send(Buffer.from('alive'));
+
+    expect((await once(socket, 'message')).map(String)[0]).toBe('alive');
+    expect(broker.closes.map((close) => close.connection)).not.toContain(connection);
+    socket.close();
+  });
+
   test('that the broker ends cuts the connection with the reason it gives', async () => {
     const { closed, connection, session } = await openSession();
     broker.behaviour.verdicts = [

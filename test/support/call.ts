@@ -8,10 +8,14 @@ import { handler as gatewayLeases } from '../../functions/gateway-leases.ts';
 import { handler as healthLive } from '../../functions/health-live.ts';
 import { handler as healthReady } from '../../functions/health-ready.ts';
 import { handler as jwks } from '../../functions/jwks.ts';
+import { handler as lock } from '../../functions/lock.ts';
+import { handler as locks } from '../../functions/locks.ts';
 import { handler as openapi } from '../../functions/openapi.ts';
+import { handler as sessionExtend } from '../../functions/session-extend.ts';
 import { handler as sessionTerminate } from '../../functions/session-terminate.ts';
 import { handler as sessionTickets } from '../../functions/session-tickets.ts';
 import { handler as session } from '../../functions/session.ts';
+import { handler as terminations } from '../../functions/terminations.ts';
 import { handler as sessions } from '../../functions/sessions.ts';
 import { handler as target } from '../../functions/target.ts';
 import { handler as targets } from '../../functions/targets.ts';
@@ -26,6 +30,10 @@ export const handlers = {
   '/api/sessions/{id}': session,
   '/api/sessions/{id}/tickets': sessionTickets,
   '/api/sessions/{id}/terminate': sessionTerminate,
+  '/api/sessions/{id}/extend': sessionExtend,
+  '/api/terminations': terminations,
+  '/api/locks': locks,
+  '/api/locks/{id}': lock,
   '/api/targets': targets,
   '/api/targets/{id}': target,
   '/api/whoami': whoami,

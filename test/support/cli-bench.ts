@@ -36,6 +36,7 @@ export async function startBench(): Promise<CliBench> {
   };
   const cli = new Cli(environment);
   const close = async (): Promise<void> => {
+    cli.stop();
     await Promise.all([broker.close(), gateway.close()]);
     rmSync(folder, { recursive: true });
     cli.refuseLeaks([token, ...broker.tickets]);

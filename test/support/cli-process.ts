@@ -25,6 +25,7 @@ export class Cli {
   /** All that the runs so far have printed. */
   printed = '';
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #children = new Set<ChildProcessWithoutNullStreams>();
 
   constructor(environment: Readonly<Record<string, string>>) {
     this.#environment = environment;
@@ -40,6 +41,11 @@ export class Cli {
     return this.#spawn('/bin/sh', ['-c', script, 'sh', process.execPath, main, ...args]);
   }
 
+  /** Ends every run that still goes on, which only a test that failed leaves behind. */
+  stop(): void {
+    for (const child of this.#children) child.kill('SIGKILL');
+  }
+
   /** Throws when a run has printed one of these. */
   refuseLeaks(secrets: Iterable<string>): void {
     for (const secret of secrets)
@@ -49,6 +55,8 @@ export class Cli {
   #spawn(program: string, args: readonly string[]): CliProcess {
     const env = { PATH: process.env['PATH'], HOME: '/nonexistent', ...this.#environment };
     const child = spawn(program, args, { env });
+    this.#children.add(child);
+    child.once('exit', () => this.#children.delete(child));
     let stderr = '';
     child.stdin.on('error', () => undefined);
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => {

@@ -85,10 +85,13 @@ export class GatewayProcess {
     }
   }
 
+  /** Ends the process if it still runs. Throws when anything in it went wrong that nobody expected. */
   async stop(): Promise<void> {
     this.process.kill('SIGKILL');
     await this.exited;
     rmSync(this.folder, { recursive: true });
+    const faults = this.lines.filter((line) => line.event === 'fault');
+    if (faults.length > 0) throw new Error(`the gateway logged faults: ${JSON.stringify(faults)}`);
   }
 
   /** Opens a WebSocket with a ticket, and pauses it; rejects with a Refused when it is refused. */

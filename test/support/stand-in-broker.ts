@@ -11,7 +11,7 @@ import type { Reply, Seen } from './stand-in-server.ts';
 export const vm = { id: '5a11a000-0000-4000-8000-0000000000f1', name: 'vm-one' };
 
 /** Answers before the stand-in does; undefined lets it answer by itself, and `hang up` closes the connection. */
-export type Intercept = (seen: Seen) => Reply | 'hang up' | undefined;
+type Intercept = (seen: Seen) => Reply | 'hang up' | undefined;
 
 export type StandInBroker = {
   readonly url: string;

@@ -31,7 +31,7 @@ function testCaller(name: string, changes: Partial<Caller> = {}): Caller {
 export const ada = testCaller('ada');
 export const eve = testCaller('eve');
 export const grace = testCaller('grace', {
-  roles: ['Session.Request', 'Session.Read.All', 'Session.Terminate.All'],
+  roles: ['Session.Request', 'Session.Read.All', 'Session.Terminate.All', 'Lock.Manage'],
 });
 export const gateway = testCaller('gateway', { kind: 'workload', roles: ['Gateway'] });
 
