@@ -1,6 +1,7 @@
 import type { CloseReason } from './close-reason.ts';
 import type { DecisionInput } from './decision.ts';
 import type { FailureCode } from './failure.ts';
+import type { Lock } from './lock.ts';
 import type { SessionRequest } from './session-request.ts';
 import type { EndReason } from './session-view.ts';
 import type { Terms } from './terms.ts';
@@ -91,6 +92,21 @@ export type AuditEvent =
       readonly bytesUp: number;
       readonly bytesDown: number;
       readonly durationMilliseconds: number;
+    }
+  | {
+      readonly type: 'lock.set';
+      readonly lock: Lock;
+    }
+  | {
+      readonly type: 'lock.lifted';
+      readonly lock: string;
+      readonly by: Actor;
+    }
+  | {
+      readonly type: 'session.extended';
+      readonly session: string;
+      readonly by: Actor;
+      readonly deadline: string;
     }
   | {
       readonly type: 'session.ended';

@@ -4,9 +4,12 @@ import type { Caller } from './caller.ts';
 import { toDecisionInput } from './decide.ts';
 import { BrokerError } from './failure.ts';
 import { prepareTicket } from './issue-ticket.ts';
+import { readLocks, requireUnlocked, toLockable } from './lock.ts';
 import type { PreparedTicket } from './issue-ticket.ts';
+import { toNotFound } from './not-found.ts';
 import { findDialableHost } from './request-session.ts';
 import { requireRole } from './role.ts';
+import { findSameTarget, toChanged } from './same-target.ts';
 import type { TicketRequest } from './session-view.ts';
 import type { Session } from './session.ts';
 import { findSession, requireOpen } from './session.ts';
@@ -28,11 +31,15 @@ export async function createTicket(
   const session = await findOwnSession(broker, caller, id);
   requireOpen(session, broker.now());
   const signal = AbortSignal.timeout(targetsMilliseconds);
-  const target = await findSameTarget(broker, session, signal);
+  const [target, locks] = await Promise.all([
+    findSameTarget(broker, session, signal),
+    readLocks(broker),
+  ]);
   const decided = await decideAgain(broker, caller, session, { target, ...request });
-  const host = await recordRefusal(broker, decided.session, async () =>
-    findSameHost(broker, decided, signal),
-  );
+  const host = await recordRefusal(broker, decided.session, async () => {
+    requireUnlocked(locks, toLockable(broker, id, session.input));
+    return findSameHost(broker, decided, signal);
+  });
   const ticket = await prepareTicket(broker, { ...decided.session, host }, request.form);
   await Promise.all([
     broker.audit.append([decided.event, ticket.event]),
@@ -46,11 +53,6 @@ async function findOwnSession(broker: Broker, caller: Caller, id: string): Promi
   const stored = await findSession(broker, id);
   if (stored?.session.caller.id !== caller.id) throw toNotFound();
   return stored.session;
-}
-
-/** Returns the one answer for a session that is absent or that the caller may not see. */
-export function toNotFound(): BrokerError {
-  return new BrokerError('not-found', 'There is no such thing, or you may not see it.');
 }
 
 type Decided = {
@@ -97,18 +99,6 @@ function toDeadline(session: Session, maxDurationSeconds: number | undefined): s
   return new Date(Math.min(latest, new Date(session.deadline).getTime())).toISOString();
 }
 
-// A VM that was made anew under the old name has the old ARM id and another `vmId`.
-async function findSameTarget(
-  broker: Broker,
-  { target: { id }, armId }: Session,
-  signal: AbortSignal,
-): Promise<Target | undefined> {
-  const reference =
-    armId === undefined ? ({ kind: 'id', id } as const) : ({ kind: 'arm', armId } as const);
-  const target = await broker.targets.find(reference, signal);
-  return target?.id === id ? target : undefined;
-}
-
 async function findSameHost(
   broker: Broker,
   { session, target }: Decided,
@@ -118,13 +108,6 @@ async function findSameHost(
   const host = await findDialableHost(broker, target, signal);
   if (host !== session.host) throw toChanged();
   return host;
-}
-
-function toChanged(): BrokerError {
-  return new BrokerError(
-    'target-changed',
-    'The target is not what it was when the session was granted. Ask for a new session.',
-  );
 }
 
 async function recordRefusal<T>(

@@ -1,7 +1,7 @@
 import type { Actor } from './audit.ts';
 import type { Broker } from './broker.ts';
 import type { Caller } from './caller.ts';
-import { toNotFound } from './create-ticket.ts';
+import { toNotFound } from './not-found.ts';
 import { BrokerError } from './failure.ts';
 import { hasRole } from './role.ts';
 import { toCallerPartition, toDueKey } from './session-index.ts';

@@ -59,7 +59,8 @@ export function toSession(broker: Pick<Broker, 'limits' | 'newId'>, grant: Grant
 export async function takeCallerSlot(broker: Broker, session: Session): Promise<void> {
   const { sessionsPerCaller } = broker.limits;
   const partition = toCallerPartition(session.caller.id);
-  const wanted = { partition, holder: session.id, until: new Date(session.deadline) };
+  const until = toLatest(new Date(session.createdAt), broker.limits.maxSessionSeconds);
+  const wanted = { partition, holder: session.id, until };
   if (!(await takeSlot(broker.state, wanted, sessionsPerCaller, broker.now())))
     throw new BrokerError(
       'session-limit',
@@ -93,6 +94,11 @@ export async function storeSession(
     await withdrawSession(broker, session);
     throw failure;
   }
+}
+
+// An extension moves the deadline, and must not find its place taken.
+function toLatest(createdAt: Date, maxSessionSeconds: number): Date {
+  return new Date(createdAt.getTime() + maxSessionSeconds * 1000);
 }
 
 /** Returns what tells an identical repetition of a request from another one. */

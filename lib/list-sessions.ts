@@ -3,7 +3,7 @@ import type { Broker } from './broker.ts';
 import type { Caller } from './caller.ts';
 import { BrokerError } from './failure.ts';
 import { hasRole, requireRole } from './role.ts';
-import { toNotFound } from './create-ticket.ts';
+import { toNotFound } from './not-found.ts';
 import { toCallerPartition, toDayPartition, toNewestFirst } from './session-index.ts';
 import type { SessionView } from './session-view.ts';
 import { sessionStates } from './session-view.ts';

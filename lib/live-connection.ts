@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { Broker, GatewayPool } from './broker.ts';
 import { BrokerError } from './failure.ts';
+import { lockKinds } from './lock.ts';
 import { releaseSlot } from './slot.ts';
 import type { CloseReason } from './close-reason.ts';
 import type { Row, StoredRow } from './table.ts';
@@ -15,6 +16,8 @@ const liveShape = z.strictObject({
   connection: z.uuid(),
   session: z.uuid(),
   openedAt: z.iso.datetime(),
+  /** What locks are held against, so that a lease need not read the session. */
+  lockable: z.record(z.enum(lockKinds), z.string()),
 });
 
 export type Live = z.infer<typeof liveShape>;

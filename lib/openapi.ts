@@ -6,7 +6,9 @@ import {
   redeemAnswerShape,
   redeemRequestShape,
 } from './gateway-call.ts';
+import { extendRequestShape } from './extend-session.ts';
 import { sessionQueryShape } from './list-sessions.ts';
+import { lockListShape, lockRequestShape, lockShape } from './lock.ts';
 import { problemShape } from './problem.ts';
 import { sessionRequestShape } from './session-request.ts';
 import {
@@ -19,11 +21,12 @@ import {
   ticketRequestShape,
   whoamiShape,
 } from './session-view.ts';
+import { terminateAnswerShape, terminateRequestShape } from './terminate-sessions.ts';
 
 /** The versions of the API that this broker speaks, newest first. */
 export const apiVersions = ['2026-11-01'] as const;
 
-export type Method = 'GET' | 'PUT' | 'POST';
+export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE';
 
 /** One operation of the API: what it takes and what it answers with, by status. Every one may answer with a problem. */
 export type Operation = {
@@ -86,6 +89,46 @@ export const operations: readonly Operation[] = [
     method: 'POST',
     summary: 'End a session for good and cut its connections.',
     answers: { 200: sessionViewShape },
+  },
+  {
+    path: '/api/sessions/{id}/extend',
+    method: 'POST',
+    summary: 'Give an open session a later deadline; its connections stay up.',
+    body: extendRequestShape,
+    answers: { 200: sessionViewShape },
+  },
+  {
+    path: '/api/terminations',
+    method: 'POST',
+    summary: 'End all open sessions that a filter names, up to a hundred at a time.',
+    body: terminateRequestShape,
+    answers: { 200: terminateAnswerShape },
+  },
+  {
+    path: '/api/locks',
+    method: 'GET',
+    summary: 'List the locks in force.',
+    answers: { 200: lockListShape },
+  },
+  {
+    path: '/api/locks/{id}',
+    method: 'PUT',
+    summary:
+      'Refuse what is new and cut what is live for a caller, target, subscription, session, app or gateway.',
+    body: lockRequestShape,
+    answers: { 200: lockShape },
+  },
+  {
+    path: '/api/locks/{id}',
+    method: 'GET',
+    summary: 'Read a lock.',
+    answers: { 200: lockShape },
+  },
+  {
+    path: '/api/locks/{id}',
+    method: 'DELETE',
+    summary: 'Lift a lock.',
+    answers: { 204: undefined },
   },
   {
     path: '/api/targets',

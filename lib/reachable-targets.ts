@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { Broker } from './broker.ts';
 import type { Caller } from './caller.ts';
-import { toNotFound } from './create-ticket.ts';
+import { toNotFound } from './not-found.ts';
 import type { Circumstance } from './decide.ts';
 import { toDecisionInput } from './decide.ts';
 import { requireRole } from './role.ts';

@@ -12,6 +12,8 @@ import {
   toLivePartition,
   toLiveRow,
 } from './live-connection.ts';
+import type { Lockable } from './lock.ts';
+import { readLocks, requireUnlocked, toLockable } from './lock.ts';
 import { requireRole } from './role.ts';
 import type { StoredSession } from './session.ts';
 import { findSession, replaceSession, requireOpen } from './session.ts';
@@ -95,14 +97,17 @@ async function openConnection(
   request: RedeemRequest,
   permission: Permission,
 ): Promise<RedeemAnswer> {
-  const [stored] = await Promise.all([
+  const [stored, locks] = await Promise.all([
     findSession(broker, permission.session),
+    readLocks(broker),
     spendTicket(broker, permission, request.nonce),
     requireOwnProcess(broker, pool, request.instance),
   ]);
   const session = checkSession(broker, permission, stored);
+  const lockable = toLockable(broker, permission.session, session.session.input);
+  requireUnlocked(locks, lockable);
   await takeConnectionSlot(broker, permission, request.nonce);
-  await joinConnection(broker, pool, request, permission);
+  await joinConnection(broker, pool, request, { permission, lockable });
   if (session.session.state === 'ready') await markActive(broker, session);
   return toAnswer(broker, permission, request.nonce);
 }
@@ -151,28 +156,34 @@ function checkSession(
 
 async function takeConnectionSlot(
   broker: Broker,
-  { session, deadline, terms }: Permission,
+  { session, terms }: Permission,
   connection: string,
 ): Promise<void> {
   const limit = Math.min(terms.maxConnections ?? Infinity, broker.limits.maxConnections);
-  const wanted = { partition: session, holder: connection, until: deadline };
-  if (!(await takeSlot(broker.state, wanted, limit, broker.now())))
+  // An extension moves the deadline, and must not find the place taken.
+  const now = broker.now();
+  const until = new Date(now.getTime() + broker.limits.maxSessionSeconds * 1000);
+  const wanted = { partition: session, holder: connection, until };
+  if (!(await takeSlot(broker.state, wanted, limit, now)))
     throw new BrokerError(
       'connection-limit',
       `The session allows ${String(limit)} connections at once. Close one, then ask again.`,
     );
 }
 
+type Joined = { readonly permission: Permission; readonly lockable: Lockable };
+
 // Recorded and stored at once; when either fails, the connection is taken back and no gateway hears of it.
 async function joinConnection(
   broker: Broker,
   pool: GatewayPool,
   request: RedeemRequest,
-  permission: Permission,
+  joined: Joined,
 ): Promise<void> {
+  const { permission } = joined;
   const outcomes = await Promise.allSettled([
     recordOpen(broker, pool, request, permission),
-    storeOpen(broker, pool, request, permission),
+    storeOpen(broker, pool, request, joined),
   ]);
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failed === undefined) return;
@@ -202,11 +213,11 @@ async function storeOpen(
   broker: Broker,
   pool: GatewayPool,
   { instance, nonce }: RedeemRequest,
-  { session }: Permission,
+  { permission: { session }, lockable }: Joined,
 ): Promise<void> {
   const now = broker.now();
   const openedAt = now.toISOString();
-  const live = { connection: nonce, session, openedAt };
+  const live = { connection: nonce, session, openedAt, lockable };
   const gateway = { instance, pool: pool.id, renewedAt: now.getTime() };
   const connection = { id: nonce, gateway: pool.id, instance, state: 'open', openedAt } as const;
   await Promise.all([

@@ -11,6 +11,8 @@ import {
   toLive,
   toLivePartition,
 } from './live-connection.ts';
+import type { Lock } from './lock.ts';
+import { findLock, readLocks } from './lock.ts';
 import { requireGateway } from './redeem-ticket.ts';
 import type { Signal } from './signal.ts';
 import { readSignals } from './signal.ts';
@@ -27,6 +29,12 @@ const unknownMilliseconds = 60_000;
 
 type Verdict = LeaseAnswer['verdicts'][number];
 
+type Known = {
+  readonly live: ReadonlyMap<string, Live>;
+  readonly signals: readonly Signal[];
+  readonly locks: readonly Lock[];
+};
+
 /**
  * Renews the leases of all connections of one gateway process and tells what has changed since its cursor. The number
  * of table calls does not grow with the number of sessions.
@@ -40,9 +48,10 @@ export async function renewLeases(
   const { instance } = request;
   await requireOwnProcess(broker, pool, instance);
   const now = broker.now();
-  const [rows, signals] = await Promise.all([
+  const [rows, signals, locks] = await Promise.all([
     broker.state.list(toLivePartition(instance)),
     readSignals(broker, toSince(request.cursor, now)),
+    readLocks(broker),
     broker.state.put([toGatewayRow({ instance, pool: pool.id, renewedAt: now.getTime() })]),
   ]);
   const live = new Map(rows.map((row) => [row.row, toLive(row)] as const));
@@ -51,7 +60,7 @@ export async function renewLeases(
     closeUnknown(broker, pool, request, [...live.values()]),
   ]);
   const verdicts = request.connections.flatMap(({ connection, session }) =>
-    toVerdict(connection, session, { live, signals }),
+    toVerdict(connection, session, { live, signals, locks }),
   );
   return { cursor: String(now.getTime()), now: now.toISOString(), verdicts };
 }
@@ -62,16 +71,23 @@ function toSince(cursor: string | undefined, now: Date): Date {
   return new Date(Math.max(Math.min(last, now.getTime()) - overlapMilliseconds, earliest));
 }
 
-function toVerdict(
-  connection: string,
-  session: string,
-  known: { readonly live: ReadonlyMap<string, Live>; readonly signals: readonly Signal[] },
-): readonly Verdict[] {
+function toVerdict(connection: string, session: string, known: Known): readonly Verdict[] {
   const verdict = 'close' as const;
-  if (known.live.get(connection)?.session !== session)
-    return [{ connection, verdict, reason: 'lease-lost' }];
-  const signal = known.signals.find((sent) => sent.session === session);
-  return signal === undefined ? [] : [{ connection, verdict, reason: signal.reason }];
+  const live = known.live.get(connection);
+  if (live?.session !== session) return [{ connection, verdict, reason: 'lease-lost' }];
+  if (findLock(known.locks, live.lockable) !== undefined)
+    return [{ connection, verdict, reason: 'locked' }];
+  const own = known.signals.filter((sent) => sent.session === session);
+  const close = own.find(({ order }) => order === 'close');
+  if (close !== undefined) return [toVerdictOf(connection, close)];
+  const last = own.at(-1);
+  return last === undefined ? [] : [toVerdictOf(connection, last)];
+}
+
+function toVerdictOf(connection: string, signal: Signal): Verdict {
+  return signal.order === 'close'
+    ? { connection, verdict: 'close', reason: signal.reason }
+    : { connection, verdict: 'deadline', deadline: signal.deadline };
 }
 
 async function storeBytes(

@@ -6,6 +6,7 @@ import { readGroups, toDecisionInput } from './decide.ts';
 import { BrokerError } from './failure.ts';
 import type { Grant } from './grant-session.ts';
 import { digestRequest, storeSession, takeCallerSlot, toSession } from './grant-session.ts';
+import { readLocks, requireUnlocked, toLockable } from './lock.ts';
 import { requireRole } from './role.ts';
 import { toCallerPartition } from './session-index.ts';
 import type { SessionRequest } from './session-request.ts';
@@ -56,16 +57,19 @@ export async function requestSession(
   readGroups(caller);
   const reference = parseTargetReference(wanted.target);
   const signal = AbortSignal.timeout(targetsMilliseconds);
-  const [known, target] = await Promise.all([
+  const [known, target, locks] = await Promise.all([
     findSession(broker, request.id),
     broker.targets.find(reference, signal),
+    readLocks(broker),
   ]);
   if (known !== undefined) return repeatSession(broker, caller, wanted, known.session);
   const asked = toAsked(broker, caller, wanted, request);
   const decided = await decideRequest(broker, asked, target);
-  const host = await recordRefusal(broker, asked, async () =>
-    findDialableHost(broker, decided.target, signal),
-  );
+  const host = await recordRefusal(broker, asked, async () => {
+    // After policy, so that a lock on a target tells nothing to those who may not reach it.
+    requireUnlocked(locks, toLockable(broker, request.id, decided.input));
+    return findDialableHost(broker, decided.target, signal);
+  });
   return grantSession(broker, asked, { ...decided, host });
 }
 

@@ -10,7 +10,7 @@ const time = z.iso.datetime();
 export const sessionStates = ['ready', 'active', 'ended', 'expired'] as const;
 
 /** Why a session ended. */
-export const endReasons = ['terminated', 'deadline', 'unused'] as const;
+export const endReasons = ['terminated', 'deadline', 'unused', 'policy'] as const;
 
 export type EndReason = (typeof endReasons)[number];
 

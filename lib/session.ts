@@ -70,7 +70,7 @@ export async function replaceSession(
 }
 
 /** Whether the session may be used now. */
-function isOpen(session: Session, now: Date): boolean {
+export function isOpen(session: Session, now: Date): boolean {
   return (
     (session.state === 'ready' || session.state === 'active') && now < new Date(session.deadline)
   );

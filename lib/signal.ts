@@ -12,6 +12,11 @@ const signalShape = z.discriminatedUnion('order', [
     session: z.uuid(),
     reason: z.enum(closeReasons).exclude(['gateway-lost']),
   }),
+  z.strictObject({
+    order: z.literal('deadline'),
+    session: z.uuid(),
+    deadline: z.iso.datetime(),
+  }),
 ]);
 
 export type Signal = z.infer<typeof signalShape>;

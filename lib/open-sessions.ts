@@ -1,0 +1,21 @@
+import type { Broker } from './broker.ts';
+import { dueBuckets } from './session-index.ts';
+import type { Session } from './session.ts';
+import { findSession, isOpen } from './session.ts';
+
+// Rows are read in groups, so that a large broker neither waits for each nor floods the table.
+const groupSize = 50;
+
+/** Gives every session that may be used now, in no order. */
+export async function* readOpenSessions(broker: Broker): AsyncGenerator<Session> {
+  for (const bucket of dueBuckets) {
+    const rows = await broker.state.list(`due|${bucket}`);
+    const ids = [...new Set(rows.map(({ values }) => String(values['session'])))];
+    for (let start = 0; start < ids.length; start += groupSize) {
+      const group = ids.slice(start, start + groupSize);
+      const found = await Promise.all(group.map(async (id) => findSession(broker, id)));
+      for (const stored of found)
+        if (stored !== undefined && isOpen(stored.session, broker.now())) yield stored.session;
+    }
+  }
+}
