@@ -1,3 +1,4 @@
+import { existsSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import { CommanderError } from 'commander';
@@ -20,11 +21,16 @@ process.stderr.on('error', ignore);
 
 process.exitCode = await run(process.argv);
 
+// Under npx this is a link in a cache that goes away, and an ssh_config block stays.
+function toRealPath(script: string): string {
+  return existsSync(script) ? realpathSync(script) : script;
+}
+
 async function run(words: readonly string[]): Promise<number> {
   let exitCode: number = exitCodes.ok;
   const surroundings: Surroundings = {
     version: facts.version,
-    invocation: { program: process.execPath, script: process.argv[1] ?? '' },
+    invocation: { program: process.execPath, script: toRealPath(process.argv[1] ?? '') },
     createContext: async (options) => {
       const [{ createContext }, { parseSettings }] = await Promise.all([
         import('./context.ts'),

@@ -4,6 +4,9 @@ import { startGateway } from './start.ts';
 
 const log = createLog((line) => process.stdout.write(line));
 
+// Whoever read the log may be gone. Without this, saying so would be the next thing to go wrong, and so on.
+process.stdout.on('error', () => undefined);
+
 // One connection that goes wrong must not end the others.
 process.on('uncaughtException', (error) => {
   const at = error.stack

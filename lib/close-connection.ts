@@ -3,7 +3,7 @@ import type { Caller } from './caller.ts';
 import { BrokerError } from './failure.ts';
 import type { CloseRequest } from './gateway-call.ts';
 import { findLive, recordClose, requireOwnProcess } from './live-connection.ts';
-import { requireGateway } from './redeem-ticket.ts';
+import { requireGateway } from './require-gateway.ts';
 
 /** Records how a connection ended. One that is recorded already is left as it is, so that a report can be repeated. */
 export async function closeConnection(

@@ -5,10 +5,10 @@ import type { Decision, DecisionInput } from './decision.ts';
 import { BrokerError } from './failure.ts';
 import type { PreparedTicket } from './issue-ticket.ts';
 import { prepareTicket } from './issue-ticket.ts';
-import { toCallerPartition, toIndexRows } from './session-index.ts';
+import { toCallerPartition, toDueRow, toIndexRows } from './session-index.ts';
 import type { SessionRequest } from './session-request.ts';
 import type { Session } from './session.ts';
-import { findSession, toSessionRow } from './session.ts';
+import { findSession, isOpen, toSessionRow } from './session.ts';
 import { releaseSlot, takeSlot } from './slot.ts';
 import type { Target } from './target.ts';
 
@@ -55,16 +55,30 @@ export function toSession(broker: Pick<Broker, 'limits' | 'newId'>, grant: Grant
   };
 }
 
-/** Takes one of the caller's places, or fails with `session-limit`. */
-export async function takeCallerSlot(broker: Broker, session: Session): Promise<void> {
-  const { sessionsPerCaller } = broker.limits;
-  const partition = toCallerPartition(session.caller.id);
-  const until = toLatest(new Date(session.createdAt), broker.limits.maxSessionSeconds);
-  const wanted = { partition, holder: session.id, until };
-  if (!(await takeSlot(broker.state, wanted, sessionsPerCaller, broker.now())))
+/**
+ * Takes one of the caller's places, and sees to it that the session will end. Fails with `session-limit` when the caller
+ * has no place left.
+ */
+export async function reserveSession(broker: Broker, session: Session): Promise<void> {
+  const outcomes = await Promise.allSettled([
+    takeCallerSlot(broker, session),
+    broker.state.insert(toDueRow(session)),
+  ]);
+  await requireAll(broker, session, outcomes);
+}
+
+async function takeCallerSlot(broker: Broker, { id, nonce, caller }: Session): Promise<void> {
+  const limit = broker.limits.sessionsPerCaller;
+  const wanted = { partition: toCallerPartition(caller.id), holder: nonce, about: id, limit };
+  const now = broker.now();
+  const isHeld = async (holder: string, about: string): Promise<boolean> => {
+    const stored = await findSession(broker, about);
+    return stored?.session.nonce === holder && isOpen(stored.session, now);
+  };
+  if (!(await takeSlot(broker.state, wanted, now, isHeld)))
     throw new BrokerError(
       'session-limit',
-      `You have ${String(sessionsPerCaller)} open sessions. End one, then ask again.`,
+      `You have ${String(limit)} open sessions. End one, then ask again.`,
       { retryAfterSeconds: 60 },
     );
 }
@@ -78,27 +92,32 @@ export async function storeSession(
   session: Session,
   events: readonly AuditEvent[],
 ): Promise<PreparedTicket['view'] | undefined> {
-  try {
-    const ticket = await prepareTicket(broker, session, 'jwt');
-    const stored = broker.state.insert(toSessionRow(session));
-    const work = [
-      broker.audit.append([...events, ticket.event]),
-      ...toIndexRows(session).map(async (row) => broker.state.insert(row)),
-    ];
-    // All of them must have ended before anything is taken back.
-    const outcomes = await Promise.allSettled([stored, ...work]);
-    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
-    return (await stored) === 'exists' ? undefined : ticket.view;
-  } catch (failure) {
+  const ticket = await prepareTicket(broker, session, 'jwt').catch(async (failure: unknown) => {
     await withdrawSession(broker, session);
     throw failure;
-  }
+  });
+  const stored = broker.state.insert(toSessionRow(session));
+  // All of them must have ended before anything is taken back.
+  const outcomes = await Promise.allSettled([
+    stored,
+    broker.audit.append([...events, ticket.event]),
+    ...toIndexRows(session).map(async (row) => broker.state.insert(row)),
+  ]);
+  await requireAll(broker, session, outcomes);
+  if ((await stored) === 'inserted') return ticket.view;
+  await withdrawSession(broker, session);
+  return undefined;
 }
 
-// An extension moves the deadline, and must not find its place taken.
-function toLatest(createdAt: Date, maxSessionSeconds: number): Date {
-  return new Date(createdAt.getTime() + maxSessionSeconds * 1000);
+async function requireAll(
+  broker: Broker,
+  session: Session,
+  outcomes: readonly PromiseSettledResult<unknown>[],
+): Promise<void> {
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failed === undefined) return;
+  await withdrawSession(broker, session);
+  throw failed.reason;
 }
 
 /** Returns what tells an identical repetition of a request from another one. */
@@ -110,21 +129,19 @@ export function digestRequest(wanted: SessionRequest): string {
 // As far as the state can be reached: what stays behind is a session without a ticket, and a ticket of it would be
 // decided and recorded anew.
 async function withdrawSession(broker: Broker, session: Session): Promise<void> {
-  const work = toIndexRows(session).map(async ({ partition, row }) =>
-    broker.state.remove(partition, row),
-  );
+  const rows = [...toIndexRows(session), toDueRow(session)];
   const outcomes = await Promise.allSettled([
-    ...work,
     removeOwnRow(broker, session),
-    releaseSlot(broker.state, toCallerPartition(session.caller.id), session.id),
+    releaseSlot(broker.state, toCallerPartition(session.caller.id), session.nonce),
+    ...rows.map(async ({ partition, row }) => broker.state.remove(partition, row)),
   ]);
   const failed = outcomes.filter((outcome) => outcome.status === 'rejected').length;
   if (0 < failed) broker.log('session.withdrawal-incomplete', { session: session.id, failed });
 }
 
-async function removeOwnRow(broker: Broker, session: Session): Promise<void> {
-  const stored = await findSession(broker, session.id);
-  const own = toSessionRow(session);
-  if (stored !== undefined && JSON.stringify(stored.session) === own.values['b'])
-    await broker.state.remove(own.partition, own.row);
+async function removeOwnRow(broker: Broker, { id, nonce }: Session): Promise<void> {
+  const stored = await findSession(broker, id);
+  if (stored?.session.nonce !== nonce) return;
+  const { partition, row } = toSessionRow(stored.session);
+  await broker.state.remove(partition, row);
 }

@@ -1,28 +1,51 @@
 import type { z } from 'zod';
-import type { Broker } from './broker.ts';
+import type { Log } from './broker.ts';
 import type { healthShape } from './openapi.ts';
 
-/** Tells whether the parts answer without which no session is granted. Writes nothing. */
-export async function checkHealth(broker: Broker): Promise<z.infer<typeof healthShape>> {
-  const [state, keys] = await Promise.all([
-    check(broker, 'state', async () => broker.state.find('health', 'probe')),
-    check(broker, 'keys', async () => broker.keys.current()),
-  ]);
-  const status = state === 'healthy' && keys === 'healthy' ? 'healthy' : 'unhealthy';
-  return { status, checks: { state, keys } };
+/** Whether the parts answer without which no session is granted, and which do. */
+export type Health = z.infer<typeof healthShape>;
+
+/** What is looked at, by name. A part is healthy when its probe resolves; a probe writes nothing. */
+export type Probes = Readonly<Record<string, () => Promise<unknown>>>;
+
+// Anybody may ask, and asking should cost little.
+const freshMilliseconds = 5_000;
+
+/** Returns what tells the health, at most five seconds old. */
+export function createHealthCheck(
+  probes: Probes,
+  now: () => Date,
+  log: Log,
+): () => Promise<Health> {
+  let last: { readonly at: number; readonly health: Promise<Health> } | undefined;
+  return async () => {
+    const at = now().getTime();
+    if (last === undefined || at < last.at || last.at + freshMilliseconds <= at)
+      last = { at, health: checkAll(probes, log) };
+    return last.health;
+  };
+}
+
+async function checkAll(probes: Probes, log: Log): Promise<Health> {
+  const parts = await Promise.all(
+    Object.entries(probes).map(
+      async ([part, probe]) => [part, await check(part, probe, log)] as const,
+    ),
+  );
+  const isHealthy = parts.every(([, state]) => state === 'healthy');
+  return { status: isHealthy ? 'healthy' : 'unhealthy', checks: Object.fromEntries(parts) };
 }
 
 async function check(
-  broker: Broker,
   part: string,
   probe: () => Promise<unknown>,
+  log: Log,
 ): Promise<'healthy' | 'unhealthy'> {
   try {
     await probe();
     return 'healthy';
   } catch (failure) {
-    const reason = failure instanceof Error ? failure.message : 'not an error';
-    broker.log('health.failed', { part, reason });
+    log('health.failed', { part, failure });
     return 'unhealthy';
   }
 }

@@ -5,17 +5,21 @@ import { toKey } from './table-key.ts';
 // Row keys sort ascending; a time counted down from here puts the newest first.
 const endOfTime = 9_999_999_999_999;
 
+// Times come from callers too, and a key must keep its length to keep its place.
+const toDigits = (milliseconds: number): string =>
+  String(Math.min(Math.max(milliseconds, 0), endOfTime)).padStart(13, '0');
+
 /** How many partitions the due list is spread over: one for each first hex digit of a session id. */
 export const dueBuckets = Array.from({ length: 16 }, (_, digit) => digit.toString(16));
 
 /** Returns the key of a time, newest first. */
 export function toNewestFirst(time: Date): string {
-  return String(endOfTime - time.getTime()).padStart(13, '0');
+  return toDigits(endOfTime - Math.max(time.getTime(), 0));
 }
 
 /** Returns the key of a time, oldest first. */
 export function toOldestFirst(time: Date): string {
-  return String(time.getTime()).padStart(13, '0');
+  return toDigits(time.getTime());
 }
 
 /** Returns the partition that lists the sessions of one caller. */
@@ -28,20 +32,28 @@ export function toDayPartition(day: Date): string {
   return `day|${day.toISOString().slice(0, 10).replaceAll('-', '')}`;
 }
 
-/** Returns the rows by which a session is found: by caller, by day, and by deadline. */
-export function toIndexRows(session: Session): readonly [Row, Row, Row] {
+/** Returns the rows by which a session is found: by caller and by day. */
+export function toIndexRows(session: Session): readonly Row[] {
   const createdAt = new Date(session.createdAt);
-  const newest = `session|${toNewestFirst(createdAt)}|${session.id}`;
+  // By the nonce of the attempt and not by the session's id: of two attempts under one id, each removes its own rows.
+  const newest = `session|${toNewestFirst(createdAt)}|${session.nonce}`;
   const values = { session: session.id };
   return [
     { partition: toCallerPartition(session.caller.id), row: newest, values },
     { partition: toDayPartition(createdAt), row: newest, values },
-    { ...toDueKey(session), values },
   ];
 }
 
 /** Returns the place of a session in the list of those that are still to end. */
 export function toDueKey(session: Session): { readonly partition: string; readonly row: string } {
-  const row = `${toOldestFirst(new Date(session.deadline))}|${session.id}`;
-  return { partition: `due|${session.id.slice(0, 1)}`, row };
+  const row = `${toOldestFirst(new Date(session.deadline))}|${session.nonce}`;
+  return { partition: `due|${session.nonce.slice(0, 1)}`, row };
+}
+
+/**
+ * Returns the row by which a session is ended: at its deadline, or now when an order to end it stands in it. It is there
+ * before the session is, and until the session has ended, whatever process dies in between.
+ */
+export function toDueRow(session: Session): Row {
+  return { ...toDueKey(session), values: { session: session.id } };
 }

@@ -9,8 +9,8 @@ import { termsShape } from './terms.ts';
 
 const time = z.iso.datetime();
 
-/** One permitted use of one target by one caller, as it is stored. */
-const sessionShape = z.strictObject({
+/** One permitted use of one target by one caller, as it is stored. Members of a later version are let through. */
+const sessionShape = z.object({
   id: z.uuid(),
   state: z.enum(sessionStates),
   endReason: z.enum(endReasons).exactOptional(),
@@ -71,9 +71,12 @@ export async function replaceSession(
 
 /** Whether the session may be used now. */
 export function isOpen(session: Session, now: Date): boolean {
-  return (
-    (session.state === 'ready' || session.state === 'active') && now < new Date(session.deadline)
-  );
+  return !hasEnded(session) && now < new Date(session.deadline);
+}
+
+/** Whether the session has been marked as ended. */
+export function hasEnded({ state }: Session): boolean {
+  return state === 'ended' || state === 'expired';
 }
 
 /** Fails with `session-ended` unless the session may be used now. */

@@ -24,9 +24,19 @@ async function buildFunctions(): Promise<void> {
   if (entries.length === 0) throw new Error('No file of functions/ registers a function.');
   await bundleFunctions(entries, 'dist/functions');
   const filter = (source: string): boolean => basename(source) !== 'tests';
+  await buildWorkers();
   cpSync('policies', 'dist/functions/policies', { recursive: true, filter });
   await assertFunctions();
   buildPackage();
+}
+
+// Policies from outside are read in threads, each of which runs a script of its own. In folders: a script beside the
+// functions would be taken for one.
+async function buildWorkers(): Promise<void> {
+  for (const name of ['policy-worker', 'simulate-worker']) {
+    const file = `dist/functions/${name}/main.js`;
+    await bundleProgram({ entry: `lib/${name}.ts`, file, target: 'node24', isCommand: false });
+  }
 }
 
 async function buildGateway(): Promise<void> {

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { constants, userInfo } from 'node:os';
+import { existsSync } from 'node:fs';
+import { constants, tmpdir, userInfo } from 'node:os';
 import { StringDecoder } from 'node:string_decoder';
 import { spawn as spawnTerminal } from '@lydell/node-pty';
 import type { PseudoTtyInfo, ServerChannel } from 'ssh2';
@@ -12,7 +13,7 @@ export interface Terminal {
 /** Joins the channel to the user's shell without a terminal, or to one command given to it. */
 export function runCommand(channel: ServerChannel, command?: string): void {
   const child = spawn(findShell(), command === undefined ? [] : ['-c', command], {
-    cwd: userInfo().homedir,
+    cwd: findHome(),
     stdio: 'pipe',
     // A process group of its own, so that it can be hung up as a whole.
     detached: process.platform !== 'win32',
@@ -49,7 +50,7 @@ export function runInTerminal(
     name: window.term || 'xterm-256color',
     cols: atLeastOne(window.cols),
     rows: atLeastOne(window.rows),
-    cwd: userInfo().homedir,
+    cwd: findHome(),
     env: { ...process.env },
   });
   const decoder = new StringDecoder('utf8');
@@ -90,7 +91,15 @@ function nameSignal(number: number | undefined): string | undefined {
 }
 
 function findShell(): string {
-  return userInfo().shell ?? (process.platform === 'win32' ? 'powershell.exe' : '/bin/sh');
+  if (process.platform === 'win32') return 'powershell.exe';
+  const { shell } = userInfo();
+  // A service account of a container has a shell that only says no.
+  return shell === null || /\/(nologin|false)$/.test(shell) ? '/bin/sh' : shell;
+}
+
+function findHome(): string {
+  const { homedir } = userInfo();
+  return existsSync(homedir) ? homedir : tmpdir();
 }
 
 // A client without a real window sends 0 (RFC 4254, section 6.2), which no terminal accepts.

@@ -16,6 +16,8 @@ import { portOf } from './free-port.ts';
 /** A running demo target. `keyFile` opens it with `ssh -i`; `close` ends every connection. */
 export interface DemoTarget {
   readonly port: number;
+  /** The public host key as a known_hosts file has it: type and base64. */
+  readonly hostKey: string;
   readonly hostKeyFingerprint: string;
   readonly keyFile: string;
   readonly close: () => Promise<void>;
@@ -50,6 +52,7 @@ export async function startDemoTarget(options: {
   });
   return {
     port: portOf(server.address()),
+    hostKey: hostKey.public.split(' ').slice(0, 2).join(' '),
     hostKeyFingerprint: fingerprintOf(parseKey(hostKey.public)),
     keyFile,
     close: async () => {

@@ -25,6 +25,8 @@ export const functionsManifest: readonly ManifestEntry[] = [
   { name: 'lock', route: 'api/locks/{id}', methods },
   { name: 'locks', route: 'api/locks', methods },
   { name: 'openapi', route: 'api/openapi.json', methods },
+  { name: 'policy-explain', route: 'api/policy/explain', methods },
+  { name: 'policy-simulate', route: 'api/policy/simulate', methods },
   { name: 'reconcile', schedule: '*/30 * * * * *' },
   { name: 'reevaluate', schedule: '15,45 * * * * *' },
   { name: 'session-extend', route: 'api/sessions/{id}/extend', methods },

@@ -6,6 +6,7 @@ import { audience, cliClientId, toClaims, type DemoCaller } from './demo-callers
 /** The paths below the issuer's URL. They are those of ADFS, which `az` and MSAL know. */
 export const issuerPaths = {
   device: '/oauth2/deviceauth',
+  deviceAuthorization: '/oauth2/devicecode',
   token: '/oauth2/token',
   keys: '/discovery/keys',
 } as const;
@@ -51,7 +52,7 @@ export function createConfiguration(options: {
     jwks: { keys: [key] },
     routes: {
       code_verification: issuerPaths.device,
-      device_authorization: '/oauth2/devicecode',
+      device_authorization: issuerPaths.deviceAuthorization,
       authorization: '/oauth2/authorize',
       jwks: issuerPaths.keys,
       token: issuerPaths.token,

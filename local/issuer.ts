@@ -15,6 +15,10 @@ export interface Issuer {
   readonly url: string;
   readonly jwksUrl: string;
   readonly tokenUrl: string;
+  /** Where a device code is asked for (RFC 8628, section 3.1). */
+  readonly deviceAuthorizationUrl: string;
+  /** The page where a person confirms one. */
+  readonly deviceUrl: string;
   /** The client secret of each demo caller and of `gateway`, by client id; also in a file each. */
   readonly secrets: Readonly<Record<string, string>>;
   readonly close: () => Promise<void>;
@@ -60,6 +64,8 @@ export async function startIssuer(options: {
     url,
     jwksUrl: url + issuerPaths.keys,
     tokenUrl: url + issuerPaths.token,
+    deviceAuthorizationUrl: url + issuerPaths.deviceAuthorization,
+    deviceUrl: url + issuerPaths.device,
     secrets,
     close: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));

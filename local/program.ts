@@ -26,13 +26,17 @@ export type ProgramOptions = {
 
 const listeningShape = z.looseObject({ event: z.literal('listening'), url: z.string() });
 const startMilliseconds = 15_000;
+const leash = new URL('leash.ts', import.meta.url).href;
 
 /** Starts a program and resolves once it says that it listens. Rejects with its last lines when it ends before, or after 15 s. */
 export async function startProgram(options: ProgramOptions): Promise<Program> {
   const { name, args, env, onLine } = options;
-  const child = spawn(process.execPath, args, {
+  const child = spawn(process.execPath, ['--import', leash, ...args], {
     env: { ...keepUsual(process.env), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
+    // Out of the terminal's process group: Ctrl-C is for whoever started the program, and ends it in good order.
+    detached: process.platform !== 'win32',
+    windowsHide: true,
   });
   const exited = new Promise<number | null>((resolve) => {
     child.once('close', resolve);

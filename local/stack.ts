@@ -48,6 +48,7 @@ export type StackOptions = {
 /** A whole Sallyport on this machine: tables, issuer, brokers and gateways, the last two as processes of their own. */
 export type Stack = {
   readonly url: string;
+  readonly gatewayUrl: string;
   readonly caFile: string;
   readonly tables: Tables;
   readonly issuer: Issuer;
@@ -112,6 +113,7 @@ async function startParts(
   const gateways = await startMany(options.gateways ?? 1, ports.gateway, startGateway);
   return {
     url: base.url,
+    gatewayUrl: base.gatewayUrl,
     caFile: base.certificates.ca,
     tables: base.tables,
     issuer: base.issuer,

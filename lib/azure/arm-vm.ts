@@ -26,6 +26,8 @@ const services: Record<Target['os'], readonly Service[]> = {
   unknown: [],
 };
 
+const maxTagCharacters = 14_000;
+
 /**
  * Makes a target of what ARM says. Throws when the VM has no `vmId`, or two tags whose names differ only in case: no
  * policy could tell which of them counts, and to drop them could silence a `forbid`.
@@ -68,5 +70,8 @@ function readTags(tags: Readonly<Record<string, string>>): Target['tags'] {
   const entries = Object.entries(tags).map(([name, value]) => [name.toLowerCase(), value] as const);
   if (new Set(entries.map(([name]) => name)).size < entries.length)
     throw new Error('two tags have names that differ only in case');
+  // What a decision was made on is recorded whole, and must fit.
+  if (maxTagCharacters < JSON.stringify(entries).length)
+    throw new Error('the tags are longer than a decision can hold');
   return Object.fromEntries(entries);
 }
