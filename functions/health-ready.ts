@@ -1,11 +1,10 @@
 import { app } from '@azure/functions';
-import { checkHealth } from '../lib/health.ts';
 import { answer, http } from './answer.ts';
 
 /** Tells whether a session could be granted now. */
 export const handler = answer({
   GET: async (_incoming, broker) => {
-    const health = await checkHealth(broker);
+    const health = await broker.health();
     return { status: health.status === 'healthy' ? 200 : 503, body: health };
   },
 });

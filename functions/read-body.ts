@@ -5,6 +5,9 @@ import { BrokerError } from '../lib/failure.ts';
 
 const usualBytes = 65_536;
 
+// Enough to mend a request by, and not more than was sent.
+const mostFaults = 20;
+
 /** Returns a JSON body in its shape, or fails with 411, 413, 415, or with 400 and a pointer to each fault. */
 export async function readBody<T>(
   request: HttpRequest,
@@ -50,7 +53,7 @@ function parseBody<T>(text: string, shape: z.ZodType<T>): T {
 export function parseShape<T>(value: unknown, shape: z.ZodType<T>): T {
   const parsed = shape.safeParse(value);
   if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map((issue): Fault => ({
+  const faults = parsed.error.issues.slice(0, mostFaults).map((issue): Fault => ({
     pointer: issue.path.map((part) => `/${escapePointer(String(part))}`).join(''),
     detail: issue.message,
   }));

@@ -5,7 +5,8 @@ import { termsShape } from './terms.ts';
 
 // The three calls of a gateway to the broker: redeem a ticket, renew leases, report a close.
 
-const id = z.uuid();
+// Lower case, as ids stand in rows and paths.
+const id = z.uuid().toLowerCase();
 const bytes = z.int().nonnegative();
 const time = z.iso.datetime();
 

@@ -67,6 +67,7 @@ export async function listSessions(
   );
   const value = sessions
     .flatMap((stored) => (stored === undefined ? [] : [stored.session]))
+    .filter((session) => whose === 'all' || session.caller.id === whose)
     .filter((session) => matches(session, query))
     .map((session) => toSessionView(broker, session));
   const last = page.at(-1);

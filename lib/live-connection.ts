@@ -1,18 +1,18 @@
 import * as z from 'zod';
 import type { Broker, GatewayPool } from './broker.ts';
 import { BrokerError } from './failure.ts';
+import type { Connection } from './find-connections.ts';
+import { toConnectionRow } from './find-connections.ts';
 import { lockKinds } from './lock.ts';
 import { releaseSlot } from './slot.ts';
 import type { CloseReason } from './close-reason.ts';
 import type { Row, StoredRow } from './table.ts';
-import type { Connection } from './view-session.ts';
-import { connectionPrefix } from './view-session.ts';
 
 // Two views of an open connection: in its session's partition, for its caller; and in the partition of its gateway
 // process, so that one query answers a lease, whatever the number of sessions.
 
 /** A connection as its gateway's partition holds it. */
-const liveShape = z.strictObject({
+const liveShape = z.object({
   connection: z.uuid(),
   session: z.uuid(),
   openedAt: z.iso.datetime(),
@@ -23,7 +23,7 @@ const liveShape = z.strictObject({
 export type Live = z.infer<typeof liveShape>;
 
 /** A gateway process, by which the broker sees whether its leases are renewed. */
-const gatewayShape = z.strictObject({
+const gatewayShape = z.object({
   instance: z.uuid(),
   pool: z.string(),
   /** Milliseconds since the epoch. */
@@ -86,16 +86,6 @@ export function toGatewayRow(gateway: GatewayProcess): Row {
 
 export function toGateway(row: StoredRow): GatewayProcess {
   return gatewayShape.parse(JSON.parse(String(row.values['b'])));
-}
-
-/** Returns the row key of a connection in its session's partition. */
-export function toConnectionKey(connection: string): string {
-  return `${connectionPrefix}${connection}`;
-}
-
-export function toConnectionRow(session: string, connection: Connection): Row {
-  const row = toConnectionKey(connection.id);
-  return { partition: session, row, values: { b: JSON.stringify(connection) } };
 }
 
 /** Fails with `gateway-unknown` when the process belongs to another pool than the one that asks. */

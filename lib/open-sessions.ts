@@ -1,6 +1,7 @@
 import type { Broker } from './broker.ts';
+import { BrokerError } from './failure.ts';
 import { dueBuckets } from './session-index.ts';
-import type { Session } from './session.ts';
+import type { Session, StoredSession } from './session.ts';
 import { findSession, isOpen } from './session.ts';
 
 // Rows are read in groups, so that a large broker neither waits for each nor floods the table.
@@ -13,9 +14,20 @@ export async function* readOpenSessions(broker: Broker): AsyncGenerator<Session>
     const ids = [...new Set(rows.map(({ values }) => String(values['session'])))];
     for (let start = 0; start < ids.length; start += groupSize) {
       const group = ids.slice(start, start + groupSize);
-      const found = await Promise.all(group.map(async (id) => findSession(broker, id)));
+      const found = await Promise.all(group.map(async (id) => findReadable(broker, id)));
       for (const stored of found)
         if (stored !== undefined && isOpen(stored.session, broker.now())) yield stored.session;
     }
+  }
+}
+
+// A row that cannot be read, for example of a later version, must not hide the others.
+async function findReadable(broker: Broker, id: string): Promise<StoredSession | undefined> {
+  try {
+    return await findSession(broker, id);
+  } catch (failure) {
+    if (failure instanceof BrokerError) throw failure;
+    broker.log('session.unreadable', { session: id, failure });
+    return undefined;
   }
 }

@@ -1,5 +1,5 @@
 import type { Broker } from './broker.ts';
-import { forgetOpenSession, markEnded } from './end-session.ts';
+import { endOverdue, finishEnding } from './end-session.ts';
 import type { GatewayProcess } from './live-connection.ts';
 import {
   findBytes,
@@ -12,8 +12,9 @@ import {
   toLivePartition,
 } from './live-connection.ts';
 import { dueBuckets, toOldestFirst } from './session-index.ts';
+import { endReasons } from './session-view.ts';
 import type { Session } from './session.ts';
-import { findSession } from './session.ts';
+import { findSession, hasEnded } from './session.ts';
 import type { StoredRow } from './table.ts';
 
 // A broker that began to clear up and was killed leaves the work to another after this long.
@@ -46,7 +47,7 @@ async function endDueSessions(broker: Broker): Promise<number> {
     dueBuckets.map(async (bucket) => broker.state.list(`due|${bucket}`, { before, limit: 200 })),
   );
   const rows = due.flat();
-  for (const row of rows) await endDueSession(broker, row);
+  for (const row of rows) await logFailure(broker, async () => endDueSession(broker, row));
   return rows.length;
 }
 
@@ -58,18 +59,18 @@ async function endDueSession(broker: Broker, row: StoredRow): Promise<void> {
   const claimed = { ...row, values: { ...values, claimedAt } };
   if ((await broker.state.replace(claimed)) === 'changed') return;
   const stored = await findSession(broker, String(values['session']));
-  if (stored !== undefined && new Date(stored.session.deadline) <= broker.now())
-    await endOverdue(broker, stored.session);
+  if (stored !== undefined) await endDue(broker, stored.session, values['endReason']);
   await broker.state.remove(partition, row.row);
 }
 
-async function endOverdue(broker: Broker, session: Session): Promise<void> {
-  if (session.state === 'ready' || session.state === 'active') {
-    const endReason = session.state === 'ready' ? 'unused' : 'deadline';
-    await broker.audit.append([{ type: 'session.ended', session: session.id, endReason }]);
-    await markEnded(broker, session.id, endReason);
-  }
-  await forgetOpenSession(broker, session);
+async function endDue(broker: Broker, session: Session, order: unknown): Promise<void> {
+  const reason = endReasons.find((known) => known === order);
+  // An order was recorded by a process that may have died before it was carried out.
+  if (reason !== undefined) await finishEnding(broker, session.id, reason);
+  else if (hasEnded(session))
+    await finishEnding(broker, session.id, session.endReason ?? 'deadline');
+  // An extension has left this row behind, and another one in its place.
+  else if (new Date(session.deadline) <= broker.now()) await endOverdue(broker, session);
 }
 
 async function closeLostGateways(broker: Broker): Promise<number> {
@@ -78,7 +79,7 @@ async function closeLostGateways(broker: Broker): Promise<number> {
   const before = broker.now().getTime() - patience;
   const rows = await broker.state.list(gatewaysPartition);
   const lost = rows.filter((row) => toGateway(row).renewedAt < before);
-  for (const row of lost) await closeLostGateway(broker, row);
+  for (const row of lost) await logFailure(broker, async () => closeLostGateway(broker, row));
   return lost.length;
 }
 
@@ -94,9 +95,28 @@ async function closeLostGateway(broker: Broker, row: StoredRow): Promise<void> {
     const ending = { reason: 'gateway-lost', ...bytes, durationMilliseconds } as const;
     await recordClose(broker, { instance, pool }, live, ending);
   }
+  await forgetGateway(broker, instance, gateway.renewedAt);
+}
+
+// A gateway that came back while it was cleared up is none that was lost.
+async function forgetGateway(broker: Broker, instance: string, renewedAt: number): Promise<void> {
+  const row = await broker.state.find(gatewaysPartition, instance);
+  if (row === undefined || toGateway(row).renewedAt !== renewedAt) return;
+  if (0 < (await broker.state.list(toLivePartition(instance), { limit: 1 })).length) return;
   const bytes = await broker.state.list(toBytesPartition(instance));
-  await Promise.all(bytes.map(async (row) => broker.state.remove(row.partition, row.row)));
+  await Promise.all(
+    bytes.map(async ({ partition, row: key }) => broker.state.remove(partition, key)),
+  );
   await broker.state.remove(gatewaysPartition, instance);
+}
+
+// What cannot be done now is tried again at the next run, and must not keep the rest from being done.
+async function logFailure(broker: Broker, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (failure) {
+    broker.log('reconcile.failed', { failure });
+  }
 }
 
 // Two brokers see the same lost gateway; the one whose conditional write succeeds clears up.

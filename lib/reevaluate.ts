@@ -1,9 +1,8 @@
 import type { Broker } from './broker.ts';
 import type { Decision } from './decision.ts';
-import { forgetOpenSession, markEnded } from './end-session.ts';
+import { endSession } from './end-session.ts';
 import { readOpenSessions } from './open-sessions.ts';
 import type { Session } from './session.ts';
-import { sendSignal } from './signal.ts';
 
 // Time windows close and policies change; what is no longer permitted should not last longer than this.
 const everyMilliseconds = 300_000;
@@ -23,7 +22,7 @@ export async function reevaluate(broker: Broker): Promise<number> {
     const decided = { ...input, context: { ...input.context, now } };
     const decision = broker.policy.decide(decided);
     if (decision.outcome === 'allow') continue;
-    await endSession(broker, { ...session, input: decided }, decision);
+    await endDenied(broker, { ...session, input: decided }, decision);
     ended += 1;
   }
   return ended;
@@ -41,16 +40,14 @@ async function claim(broker: Broker): Promise<boolean> {
   return (await broker.state.replace({ ...row, etag: last.etag })) === 'replaced';
 }
 
-async function endSession(
+async function endDenied(
   broker: Broker,
-  { id, input }: Session,
+  session: Session,
   { policies, digest, advice }: Extract<Decision, { readonly outcome: 'deny' }>,
 ): Promise<void> {
-  await broker.audit.append([
+  const { id, input } = session;
+  await endSession(broker, session, 'policy', [
     { type: 'session.denied', session: id, policies, digest, input, advice },
     { type: 'session.ended', session: id, endReason: 'policy' },
   ]);
-  const ended = await markEnded(broker, id, 'policy');
-  await sendSignal(broker, { order: 'close', session: id, reason: 'policy' });
-  await forgetOpenSession(broker, ended);
 }

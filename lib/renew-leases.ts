@@ -13,15 +13,17 @@ import {
 } from './live-connection.ts';
 import type { Lock } from './lock.ts';
 import { findLock, readLocks } from './lock.ts';
-import { requireGateway } from './redeem-ticket.ts';
+import { requireGateway } from './require-gateway.ts';
 import type { Signal } from './signal.ts';
 import { readSignals } from './signal.ts';
+import type { StoredRow } from './table.ts';
 
 // Signals carry the time of the broker that sent them. Reading this far back covers clocks that differ, a write that
 // took long, and a redemption that was under way when the signal was sent.
 const overlapMilliseconds = 60_000;
 
-// A gateway that names no cursor has just started, and one that was away longer has cut its connections itself.
+// A gateway that names no cursor may have redeemed tickets since it started, and one that was away longer has cut its
+// connections itself.
 const maxLookBackMilliseconds = 3_600_000;
 
 // A redemption is answered within seconds; a connection that its gateway does not know by then was never joined.
@@ -31,7 +33,7 @@ type Verdict = LeaseAnswer['verdicts'][number];
 
 type Known = {
   readonly live: ReadonlyMap<string, Live>;
-  readonly signals: readonly Signal[];
+  readonly signals: ReadonlyMap<string, readonly Signal[]>;
   readonly locks: readonly Lock[];
 };
 
@@ -54,19 +56,20 @@ export async function renewLeases(
     readLocks(broker),
     broker.state.put([toGatewayRow({ instance, pool: pool.id, renewedAt: now.getTime() })]),
   ]);
-  const live = new Map(rows.map((row) => [row.row, toLive(row)] as const));
+  const live = readLive(broker, rows);
   await Promise.all([
     storeBytes(broker, request, live),
     closeUnknown(broker, pool, request, [...live.values()]),
   ]);
+  const known = { live, signals: Map.groupBy(signals, ({ session }) => session), locks };
   const verdicts = request.connections.flatMap(({ connection, session }) =>
-    toVerdict(connection, session, { live, signals, locks }),
+    toVerdict(connection, session, known),
   );
   return { cursor: String(now.getTime()), now: now.toISOString(), verdicts };
 }
 
 function toSince(cursor: string | undefined, now: Date): Date {
-  const last = /^\d{13}$/.test(cursor ?? '') ? Number(cursor) : now.getTime();
+  const last = /^\d{13}$/.test(cursor ?? '') ? Number(cursor) : 0;
   const earliest = now.getTime() - maxLookBackMilliseconds;
   return new Date(Math.max(Math.min(last, now.getTime()) - overlapMilliseconds, earliest));
 }
@@ -77,7 +80,7 @@ function toVerdict(connection: string, session: string, known: Known): readonly 
   if (live?.session !== session) return [{ connection, verdict, reason: 'lease-lost' }];
   if (findLock(known.locks, live.lockable) !== undefined)
     return [{ connection, verdict, reason: 'locked' }];
-  const own = known.signals.filter((sent) => sent.session === session);
+  const own = known.signals.get(session) ?? [];
   const close = own.find(({ order }) => order === 'close');
   if (close !== undefined) return [toVerdictOf(connection, close)];
   const last = own.at(-1);
@@ -90,17 +93,31 @@ function toVerdictOf(connection: string, signal: Signal): Verdict {
     : { connection, verdict: 'deadline', deadline: signal.deadline };
 }
 
+// A row that cannot be read, for example of a later version, costs its own connection and no other.
+function readLive(broker: Broker, rows: readonly StoredRow[]): ReadonlyMap<string, Live> {
+  const live = rows.flatMap((row) => {
+    try {
+      return [[row.row, toLive(row)] as const];
+    } catch (failure) {
+      broker.log('connection.unreadable', { connection: row.row, failure });
+      return [];
+    }
+  });
+  return new Map(live);
+}
+
 async function storeBytes(
   broker: Broker,
   { instance, connections }: LeaseRequest,
   live: ReadonlyMap<string, Live>,
 ): Promise<void> {
-  const known = connections.filter(({ connection }) => live.has(connection));
-  await broker.state.put(
-    known.map(({ connection, bytesUp, bytesDown }) =>
+  const rows = connections
+    .filter(({ connection }) => live.has(connection))
+    .map(({ connection, bytesUp, bytesDown }) =>
       toBytesRow(instance, connection, { bytesUp, bytesDown }),
-    ),
-  );
+    );
+  // Named twice, a connection has what it was named with last.
+  await broker.state.put([...new Map(rows.map((row) => [row.row, row] as const)).values()]);
 }
 
 // A redemption whose answer was lost leaves a connection that no gateway knows.
@@ -119,6 +136,9 @@ async function closeUnknown(
     const durationMilliseconds = broker.now().getTime() - new Date(connection.openedAt).getTime();
     const bytes = await findBytes(broker, instance, connection.connection);
     const ending = { reason: 'gateway-failed', ...bytes, durationMilliseconds } as const;
-    await recordClose(broker, { instance, pool: pool.id }, connection, ending);
+    // Leases go on without the audit log, and the next one tries again.
+    await recordClose(broker, { instance, pool: pool.id }, connection, ending).catch(
+      (failure: unknown) => broker.log('connection.left-open', { connection, failure }),
+    );
   }
 }

@@ -39,6 +39,9 @@ export type TargetReference =
   | { readonly kind: 'id'; readonly id: string }
   | { readonly kind: 'arm'; readonly armId: string };
 
+/** How long the sources of targets may take for one request, in milliseconds. */
+export const targetsMilliseconds = 12_000;
+
 /** A source of targets. Every call fails with a `targets-…` code when the source is in doubt. */
 export type TargetSource = {
   /** Returns the target with its power state as of now; undefined when the source has or shows none. */

@@ -9,7 +9,7 @@ import type { Session } from './session.ts';
 // One call ends within the time that a caller waits; whoever has more to end calls again.
 const mostPerCall = 100;
 
-/** `POST /api/sessions/terminate`: end all that the filter names. At least one member must be given. */
+/** `POST /api/terminations`: end all that the filter names. At least one member must be given. */
 export const terminateRequestShape = z
   .strictObject({
     caller: z.string().min(1).max(300).exactOptional(),

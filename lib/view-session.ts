@@ -1,24 +1,11 @@
-import * as z from 'zod';
 import type { Broker } from './broker.ts';
-import { connectionViewShape } from './session-view.ts';
+import { findConnections } from './find-connections.ts';
 import type { SessionView } from './session-view.ts';
 import type { Session } from './session.ts';
-import type { StoredRow } from './table.ts';
 
-/** A connection of a session as it is stored, in the session's partition. */
-const connectionShape = connectionViewShape.extend({
-  gateway: z.string(),
-  instance: z.uuid(),
-});
-
-export type Connection = z.infer<typeof connectionShape>;
-
-export const connectionPrefix = 'connection|';
-
-/** Returns the connection that a row holds. */
-function toConnection(row: StoredRow): Connection {
-  return connectionShape.parse(JSON.parse(String(row.values['b'])));
-}
+// One page of a table, and what a caller can still read.
+const mostRead = 1000;
+const mostShown = 200;
 
 /** Returns the session as its caller may see it: without the host of the target and without the policy input. */
 export function toSessionView(broker: Pick<Broker, 'gateway'>, session: Session): SessionView {
@@ -46,13 +33,12 @@ export function toEndpoint(gateway: URL): string {
   return new URL('/connect', gateway).href;
 }
 
-/** Returns the session with its connections, oldest first. */
+/** Returns the session with its connections, oldest first; of very many, the latest of the first thousand found. */
 export async function viewConnections(broker: Broker, session: Session): Promise<SessionView> {
-  const range = { from: connectionPrefix, before: 'connection}' };
-  const rows = await broker.state.list(session.id, range);
-  const connections = rows
-    .map(toConnection)
+  const found = await findConnections(broker, session.id, mostRead);
+  const connections = found
     .map(({ gateway: _gateway, instance: _instance, ...view }) => view)
-    .toSorted((a, b) => a.openedAt.localeCompare(b.openedAt));
+    .toSorted((a, b) => a.openedAt.localeCompare(b.openedAt))
+    .slice(-mostShown);
   return { ...toSessionView(broker, session), connections };
 }

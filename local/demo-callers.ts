@@ -40,7 +40,14 @@ export const demoCallers: readonly DemoCaller[] = [
     kind: 'user',
     displayName: 'Grace Approver',
     oid: '5a11a000-0000-4000-8000-000000000002',
-    roles: ['Approval.Decide', 'Session.Read.All', 'Audit.Read', 'Session.Terminate.All'],
+    roles: [
+      'Session.Read.All',
+      'Session.Terminate.All',
+      'Approval.Decide',
+      'Policy.Read',
+      'Audit.Read',
+      'Lock.Manage',
+    ],
     groups: [approversGroup],
   },
   {

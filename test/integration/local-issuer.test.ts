@@ -41,7 +41,14 @@ describe('the local issuer', () => {
   });
 
   const person = { idtyp: 'user', scp: 'Session.Request' };
-  const everyRight = ['Approval.Decide', 'Session.Read.All', 'Audit.Read', 'Session.Terminate.All'];
+  const everyRight = [
+    'Session.Read.All',
+    'Session.Terminate.All',
+    'Approval.Decide',
+    'Policy.Read',
+    'Audit.Read',
+    'Lock.Manage',
+  ];
   test.each([
     ['ada', { ...person, name: 'Ada Operator', groups: [operatorsGroup] }],
     ['grace', { ...person, name: 'Grace Approver', groups: [approversGroup], roles: everyRight }],

@@ -2,21 +2,21 @@ import { describe, expect, test } from 'vitest';
 import { createTicket } from '../../lib/create-ticket.ts';
 import { terminateSession } from '../../lib/end-session.ts';
 import { BrokerError } from '../../lib/failure.ts';
+import { closeConnection } from '../../lib/close-connection.ts';
+import { readSession } from '../../lib/list-sessions.ts';
+import { renewLeases } from '../../lib/renew-leases.ts';
 import { redeemTicket } from '../../lib/redeem-ticket.ts';
 import { findSession } from '../../lib/session.ts';
 import { memoryTable } from '../support/memory-table.ts';
 import { instance, nonce, openSession, redeem, sessionId } from '../support/sessions.ts';
 import {
   ada,
-  eve,
   gateway,
   memoryAudit,
   testBroker,
   testClock,
   testKeys,
   testPolicy,
-  testTargets,
-  vm,
 } from '../support/test-broker.ts';
 
 describe('redeemTicket', () => {
@@ -173,88 +173,63 @@ describe('redeemTicket', () => {
     expect(refused).toMatchObject([{ reason: { code: 'connection-limit' } }]);
   });
 
-  // Fail closed: a connection that is not recorded must not be opened.
-  test('opens nothing when the audit log is down', async () => {
-    const state = memoryTable();
-    const broker = testBroker({ state });
+  // Fail closed: a connection that is not recorded must not be opened, and one that may be must be closed.
+  test('grants nothing when the audit log is down, and records the close once it is back', async () => {
+    const clock = testClock();
+    const audit = memoryAudit();
+    const broker = testBroker({ now: clock.now, audit });
     const { ticket } = await openSession(broker);
     const down = new BrokerError('audit-unavailable', 'Try again.');
-    const audit = { append: async () => Promise.reject(down) };
+    const failing = { ...broker, audit: { append: async () => Promise.reject(down) } };
 
-    await expect(redeem({ ...broker, audit }, ticket.ticket)).rejects.toBe(down);
+    await expect(redeem(failing, ticket.ticket)).rejects.toBe(down);
+    clock.pass(61);
+    await renewLeases(broker, gateway, { instance, connections: [] });
 
-    const rows = state.rows().map(({ row }) => row);
-    expect(rows.filter((row) => row.startsWith('connection|'))).toEqual([]);
-    expect(state.rows().filter(({ partition }) => partition.startsWith('live|'))).toEqual([]);
+    expect(audit.entries.at(-1)).toMatchObject({
+      type: 'connection.closed',
+      connection: nonce,
+      reason: 'gateway-failed',
+    });
   });
-});
 
-describe('createTicket', () => {
-  test('decides again and records the decision with the ticket', async () => {
+  test('closes what was recorded as opened when the state fails after it', async () => {
     const audit = memoryAudit();
-    const broker = testBroker({ audit });
-    await openSession(broker);
+    let isDown = false;
+    const state = memoryTable((operation, partition) =>
+      isDown && operation === 'put' && partition.startsWith('live|') ? 'after' : undefined,
+    );
+    const broker = testBroker({ audit, state });
+    const { ticket } = await openSession(broker);
+    isDown = true;
 
-    await createTicket(broker, ada, sessionId, { form: 'jwt' });
+    await expect(redeem(broker, ticket.ticket)).rejects.toMatchObject({
+      code: 'state-unavailable',
+    });
 
-    expect(audit.entries.slice(3)).toMatchObject([
-      { type: 'session.allowed', session: sessionId },
-      { type: 'ticket.issued', form: 'jwt' },
-    ]);
+    const types = audit.entries.map(({ type }) => type);
+    const opened = types.filter((type) => type === 'connection.opened').length;
+    expect(types.filter((type) => type === 'connection.closed').length).toBeGreaterThanOrEqual(
+      opened,
+    );
   });
 
-  test('refuses the session of somebody else as if it were absent', async () => {
+  // A gateway that repeats itself late must not falsify how the connection ended.
+  test('refuses a repetition once the connection has closed', async () => {
     const broker = testBroker();
-    await openSession(broker);
+    const { ticket } = await openSession(broker);
+    await redeem(broker, ticket.ticket);
+    const ending = {
+      reason: 'client-closed',
+      bytesUp: 1,
+      bytesDown: 2,
+      durationMilliseconds: 3,
+    } as const;
+    await closeConnection(broker, gateway, nonce, { instance, session: sessionId, ...ending });
 
-    const other = createTicket(broker, eve, sessionId, { form: 'jwt' });
-    const absent = createTicket(broker, eve, broker.newId(), { form: 'jwt' });
+    await expect(redeem(broker, ticket.ticket)).rejects.toMatchObject({ code: 'ticket-spent' });
 
-    const [first, second] = await Promise.allSettled([other, absent]);
-    expect(first).toMatchObject({ status: 'rejected', reason: { code: 'not-found' } });
-    expect(second).toEqual(first);
-  });
-
-  // Threat 11: the address may belong to another machine by now.
-  test('refuses when the target has another address than the session was granted for', async () => {
-    const broker = testBroker();
-    await openSession(broker);
-    const targets = { ...broker.targets, findHost: async () => '10.0.0.99' };
-
-    const refusal = createTicket({ ...broker, targets }, ada, sessionId, { form: 'jwt' });
-
-    await expect(refusal).rejects.toMatchObject({ code: 'target-changed' });
-  });
-
-  test('refuses when another VM has taken the name of the target', async () => {
-    const armId = '/subscriptions/s/resourcegroups/g/providers/microsoft.compute/virtualmachines/v';
-    const broker = testBroker({ targets: testTargets([{ ...vm, armId }]) });
-    await openSession(broker);
-    const targets = testTargets([{ ...vm, armId, id: '22222222-2222-4222-8222-222222222222' }]);
-
-    const refusal = createTicket({ ...broker, targets }, ada, sessionId, { form: 'jwt' });
-
-    await expect(refusal).rejects.toMatchObject({ code: 'target-changed' });
-  });
-
-  test('refuses when the target is gone', async () => {
-    const broker = testBroker();
-    await openSession(broker);
-    const targets = { ...broker.targets, find: async () => undefined };
-
-    const refusal = createTicket({ ...broker, targets }, ada, sessionId, { form: 'jwt' });
-
-    await expect(refusal).rejects.toMatchObject({ code: 'target-changed' });
-  });
-
-  test('refuses once the session has reached its deadline', async () => {
-    const clock = testClock();
-    const broker = testBroker({ now: clock.now });
-    await openSession(broker);
-    clock.pass(3600);
-
-    const refusal = createTicket(broker, ada, sessionId, { form: 'jwt' });
-
-    await expect(refusal).rejects.toMatchObject({ code: 'session-ended' });
+    const { connections } = await readSession(broker, ada, sessionId);
+    expect(connections).toMatchObject([{ state: 'closed', reason: 'client-closed', bytesUp: 1 }]);
   });
 });
