@@ -38,6 +38,7 @@ const byFailure: Record<FailureCode, ExitCode> = {
   'not-found': exitCodes.notFound,
   'origin-forbidden': exitCodes.unexpected,
   'policy-unavailable': exitCodes.unavailable,
+  'rate-limited': exitCodes.conflict,
   'request-invalid': exitCodes.usage,
   'role-missing': exitCodes.denied,
   'session-changed': exitCodes.conflict,

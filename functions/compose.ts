@@ -4,7 +4,8 @@ import { createArmTargets } from '../lib/azure/arm-targets.ts';
 import { openCredential } from '../lib/azure/credential.ts';
 import { openKeyVaultKey } from '../lib/azure/key-vault-key.ts';
 import { openTable } from '../lib/azure/table.ts';
-import type { Broker } from '../lib/broker.ts';
+import type { Broker, Keys } from '../lib/broker.ts';
+import { createBudget } from '../lib/budget.ts';
 import type { Config } from '../lib/config.ts';
 import { parseConfig } from '../lib/config.ts';
 import type { Policy } from '../lib/decision.ts';
@@ -12,6 +13,8 @@ import { fetchJson } from '../lib/fetch-json.ts';
 import { readInventory } from '../lib/file/inventory-file.ts';
 import { readPolicyFolder } from '../lib/file/policy-folder.ts';
 import { openRootKeyFile } from '../lib/file/root-key-file.ts';
+import type { Probes } from '../lib/health.ts';
+import { createHealthCheck } from '../lib/health.ts';
 import { createIdentify } from '../lib/identity.ts';
 import { openInstanceKeys } from '../lib/instance-keys.ts';
 import { apiVersions } from '../lib/openapi.ts';
@@ -31,8 +34,13 @@ let composed: Promise<Composed> | undefined;
 
 /** Returns the broker of this process, composed on first use. A failure is not kept: the next call tries again. */
 export async function findBroker(): Promise<Broker> {
-  composed ??= composeOnce();
-  return (await composed).broker;
+  const current = (composed ??= composeFromEnvironment());
+  try {
+    return (await current).broker;
+  } catch (failure) {
+    if (composed === current) composed = undefined;
+    throw failure;
+  }
 }
 
 /** Ends the audit chain of this process, so that its readers see that nothing is missing. */
@@ -40,24 +48,20 @@ export async function closeBroker(): Promise<void> {
   await (await composed)?.close();
 }
 
-async function composeOnce(): Promise<Composed> {
-  try {
-    return await compose(parseConfig(process.env));
-  } catch (failure) {
-    composed = undefined;
-    throw failure;
-  }
+async function composeFromEnvironment(): Promise<Composed> {
+  return compose(parseConfig(process.env));
 }
 
 async function compose(config: Config): Promise<Composed> {
   const credential = openCredential(config.managedIdentity);
   const [root, policy] = await Promise.all([openRootKey(config, credential), openPolicy(config)]);
   const state = openNamedTable(config, 'state', credential);
+  const auditTable = openNamedTable(config, 'audit', credential);
   const trustedRoots = toTrustedRoots([root.publicJwk, ...config.trustedRoots]);
   const issuer = config.url.origin;
   const keys = openInstanceKeys({ root, trustedRoots, state, issuer, now, log });
   const audit = openAudit({
-    table: openNamedTable(config, 'audit', credential),
+    table: auditTable,
     keys,
     writer: newId(),
     version: apiVersions[0],
@@ -73,8 +77,10 @@ async function compose(config: Config): Promise<Composed> {
     policy,
     audit,
     state,
+    budget: createBudget({ table: state, audit, newId, now, log }),
     targets: await openTargets(config, credential),
     keys,
+    health: createHealthCheck(toProbes(state, auditTable, keys), now, log),
     newId,
     now,
     log,
@@ -107,6 +113,14 @@ function toSettings({
       audience: trusted.audience,
     })),
     mayDial,
+  };
+}
+
+function toProbes(state: Table, auditTable: Table, keys: Keys): Probes {
+  return {
+    state: async () => state.find('health', 'probe'),
+    audit: async () => auditTable.find('health', 'probe'),
+    keys: keys.current,
   };
 }
 

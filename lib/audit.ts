@@ -4,6 +4,7 @@ import type { FailureCode } from './failure.ts';
 import type { Lock } from './lock.ts';
 import type { SessionRequest } from './session-request.ts';
 import type { EndReason } from './session-view.ts';
+import type { Table } from './table.ts';
 import type { Terms } from './terms.ts';
 
 /** Who did it: an id that is compared and a name that is shown. */
@@ -94,6 +95,14 @@ export type AuditEvent =
       readonly durationMilliseconds: number;
     }
   | {
+      /** The first refusal of a minute, whose further ones are not recorded. */
+      readonly type: 'budget.exceeded';
+      readonly budget: 'caller' | 'target';
+      readonly caller: Actor;
+      /** Of a target's budget: its id. The caller is then the one who met its end. */
+      readonly target?: string;
+    }
+  | {
       readonly type: 'lock.set';
       readonly lock: Lock;
     }
@@ -125,4 +134,6 @@ export type Audit = {
    * (`audit-unavailable`) they may or may not have been stored, and what they announce must not happen.
    */
   readonly append: (events: readonly AuditEvent[]) => Promise<readonly Receipt[]>;
+  /** Lists rows of the audit table, unverified; absent where the log cannot be read back. */
+  readonly list?: Table['list'];
 };

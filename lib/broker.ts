@@ -1,6 +1,8 @@
 import type { Audit } from './audit.ts';
+import type { Budget } from './budget.ts';
 import type { Caller } from './caller.ts';
 import type { Policy } from './decision.ts';
+import type { Health } from './health.ts';
 import type { RootKey, TrustedRoots } from './root-key.ts';
 import type { Table } from './table.ts';
 import type { TargetSource } from './target.ts';
@@ -31,6 +33,10 @@ export type Keys = {
 /** Numbers that an operator may set. */
 export type Limits = {
   readonly sessionsPerCaller: number;
+  /** How many sessions, tickets and extensions a caller may ask for at once, and in each minute after that. */
+  readonly requestsPerCallerMinute: number;
+  /** Likewise for all callers of one target together. */
+  readonly requestsPerTargetMinute: number;
   /** No session lasts longer, whatever policy says. */
   readonly maxSessionSeconds: number;
   readonly maxConnections: number;
@@ -59,10 +65,13 @@ export type Broker = {
   readonly policy: Policy;
   readonly audit: Audit;
   readonly state: Table;
+  readonly budget: Budget;
   readonly targets: TargetSource;
   readonly keys: Keys;
   /** Whether the operator lets the gateways dial this canonical address. */
   readonly mayDial: (host: string) => boolean;
+  /** Tells whether a session could be granted now. */
+  readonly health: () => Promise<Health>;
   readonly newId: () => string;
   readonly now: () => Date;
   readonly log: Log;

@@ -119,6 +119,8 @@ const environmentShape = z.object({
   AZURE_CLIENT_ID: z.guid().exactOptional(),
   SALLYPORT_PROXY_HOPS: count(0, 0, 10),
   SALLYPORT_SESSIONS_PER_CALLER: count(10, 1, 1000),
+  SALLYPORT_REQUESTS_PER_CALLER_MINUTE: count(120, 1, 60_000),
+  SALLYPORT_REQUESTS_PER_TARGET_MINUTE: count(600, 1, 60_000),
   SALLYPORT_MAX_SESSION_SECONDS: count(28_800, 60, 86_400),
   SALLYPORT_MAX_CONNECTIONS: count(256, 1, 5000),
   SALLYPORT_LEASE_SECONDS: count(15, 1, 60),
@@ -160,6 +162,8 @@ function toConfig(s: z.infer<typeof environmentShape>): Config {
     proxyHops: s.SALLYPORT_PROXY_HOPS,
     limits: {
       sessionsPerCaller: s.SALLYPORT_SESSIONS_PER_CALLER,
+      requestsPerCallerMinute: s.SALLYPORT_REQUESTS_PER_CALLER_MINUTE,
+      requestsPerTargetMinute: s.SALLYPORT_REQUESTS_PER_TARGET_MINUTE,
       maxSessionSeconds: s.SALLYPORT_MAX_SESSION_SECONDS,
       maxConnections: s.SALLYPORT_MAX_CONNECTIONS,
       leaseSeconds: s.SALLYPORT_LEASE_SECONDS,

@@ -1,5 +1,6 @@
 import type { Actor, AuditEvent } from './audit.ts';
 import type { Broker } from './broker.ts';
+import { withinCallerBudget, withinTargetBudget } from './budget-check.ts';
 import type { Caller } from './caller.ts';
 import { toDecisionInput } from './decide.ts';
 import { BrokerError } from './failure.ts';
@@ -7,15 +8,14 @@ import { prepareTicket } from './issue-ticket.ts';
 import { readLocks, requireUnlocked, toLockable } from './lock.ts';
 import type { PreparedTicket } from './issue-ticket.ts';
 import { toNotFound } from './not-found.ts';
-import { findDialableHost } from './request-session.ts';
+import { findDialableHost } from './dialable-host.ts';
 import { requireRole } from './role.ts';
 import { findSameTarget, toChanged } from './same-target.ts';
 import type { TicketRequest } from './session-view.ts';
 import type { Session } from './session.ts';
 import { findSession, requireOpen } from './session.ts';
 import type { Target } from './target.ts';
-
-const targetsMilliseconds = 12_000;
+import { targetsMilliseconds } from './target.ts';
 
 /**
  * Makes one more ticket of an open session of the caller. Policy decides again on the target as it is now; a target
@@ -28,13 +28,15 @@ export async function createTicket(
   request: TicketRequest & { readonly clientIp?: string },
 ): Promise<PreparedTicket['view']> {
   requireRole(caller, 'Session.Request');
-  const session = await findOwnSession(broker, caller, id);
+  const session = await withinCallerBudget(broker, caller, async () =>
+    findOwnSession(broker, caller, id),
+  );
   requireOpen(session, broker.now());
-  const signal = AbortSignal.timeout(targetsMilliseconds);
-  const [target, locks] = await Promise.all([
-    findSameTarget(broker, session, signal),
+  const locks = await withinTargetBudget(broker, caller, session.target.id, async () =>
     readLocks(broker),
-  ]);
+  );
+  const signal = AbortSignal.timeout(targetsMilliseconds);
+  const target = await findSameTarget(broker, session, signal);
   const decided = await decideAgain(broker, caller, session, { target, ...request });
   const host = await recordRefusal(broker, decided.session, async () => {
     requireUnlocked(locks, toLockable(broker, id, session.input));

@@ -1,21 +1,24 @@
 import * as z from 'zod';
 import type { Broker } from './broker.ts';
+import { withinCallerBudget, withinTargetBudget } from './budget-check.ts';
 import type { Caller } from './caller.ts';
 import { toDecisionInput } from './decide.ts';
 import { BrokerError } from './failure.ts';
 import { readLocks, requireUnlocked, toLockable } from './lock.ts';
 import { toNotFound } from './not-found.ts';
 import { requireRole } from './role.ts';
-import { toDueKey } from './session-index.ts';
+import { toDueRow } from './session-index.ts';
 import type { SessionView } from './session-view.ts';
 import type { Session, StoredSession } from './session.ts';
 import { findSession, replaceSession, requireOpen } from './session.ts';
 import { sendSignal } from './signal.ts';
 import type { Target } from './target.ts';
+import { targetsMilliseconds } from './target.ts';
 import { findSameTarget, toChanged } from './same-target.ts';
 import { viewConnections } from './view-session.ts';
 
-const targetsMilliseconds = 12_000;
+// Each try means that somebody else wrote the row in between, so a handful is plenty.
+const maxTries = 10;
 
 /** `POST /api/sessions/{id}/extend`. */
 export const extendRequestShape = z.strictObject({
@@ -39,14 +42,15 @@ export async function extendSession(
   { durationSeconds, clientIp }: ExtendRequest & { readonly clientIp?: string },
 ): Promise<SessionView> {
   requireRole(caller, 'Session.Request');
-  const stored = await findSession(broker, id);
+  const stored = await withinCallerBudget(broker, caller, async () => findSession(broker, id));
   if (stored?.session.caller.id !== caller.id) throw toNotFound();
   const { session } = stored;
   requireOpen(session, broker.now());
-  const [target, locks] = await Promise.all([
-    findSameTarget(broker, session, AbortSignal.timeout(targetsMilliseconds)),
+  const locks = await withinTargetBudget(broker, caller, session.target.id, async () =>
     readLocks(broker),
-  ]);
+  );
+  const signal = AbortSignal.timeout(targetsMilliseconds);
+  const target = await findSameTarget(broker, session, signal);
   if (target === undefined) throw toChanged();
   requireUnlocked(locks, toLockable(broker, id, session.input));
   const ip = clientIp === undefined ? {} : { clientIp };
@@ -102,16 +106,34 @@ async function decideDeadline(
 async function storeDeadline(
   broker: Broker,
   caller: Caller,
-  { session, etag }: StoredSession,
+  stored: StoredSession,
   deadline: string,
 ): Promise<Session> {
+  const { session } = stored;
+  // The look-up of the target took its time.
+  requireOpen(session, broker.now());
   const by = { id: caller.id, name: caller.name };
-  const extended: Session = { ...session, deadline };
   await broker.audit.append([{ type: 'session.extended', session: session.id, by, deadline }]);
   // The new place in the list first: a session in two places ends at its deadline, one in none never does.
-  await broker.state.insert({ ...toDueKey(extended), values: { session: session.id } });
-  if ((await replaceSession(broker, { session: extended, etag })) === 'changed')
+  await broker.state.insert(toDueRow({ ...session, deadline }));
+  return replaceDeadline(broker, stored, deadline, maxTries);
+}
+
+async function replaceDeadline(
+  broker: Broker,
+  { session, etag }: StoredSession,
+  deadline: string,
+  tries: number,
+): Promise<Session> {
+  const extended: Session = { ...session, deadline };
+  if ((await replaceSession(broker, { session: extended, etag })) === 'replaced') {
+    await sendSignal(broker, { order: 'deadline', session: session.id, deadline });
+    return extended;
+  }
+  // Most often its first connection has been opened. One that has ended meanwhile stays ended.
+  const again = await findSession(broker, session.id);
+  if (again === undefined || tries === 0)
     throw new BrokerError('session-changed', 'The session has changed meanwhile. Try again.');
-  await sendSignal(broker, { order: 'deadline', session: session.id, deadline });
-  return extended;
+  requireOpen(again.session, broker.now());
+  return replaceDeadline(broker, again, deadline, tries - 1);
 }

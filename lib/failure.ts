@@ -23,6 +23,7 @@ export type FailureCode =
   | 'not-found'
   | 'origin-forbidden'
   | 'policy-unavailable'
+  | 'rate-limited'
   | 'request-invalid'
   | 'role-missing'
   | 'session-changed'

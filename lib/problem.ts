@@ -25,6 +25,7 @@ const kinds: Record<FailureCode, ProblemKind> = {
   'not-found': { status: 404, title: 'Not found' },
   'origin-forbidden': { status: 403, title: 'The origin is not allowed' },
   'policy-unavailable': { status: 503, title: 'The policy cannot be evaluated' },
+  'rate-limited': { status: 429, title: 'Too many requests' },
   'request-invalid': { status: 400, title: 'The request is not valid' },
   'role-missing': { status: 403, title: 'The caller lacks a role' },
   'session-changed': { status: 409, title: 'The session has changed meanwhile' },

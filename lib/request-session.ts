@@ -1,35 +1,25 @@
 import type { Actor, AuditEvent } from './audit.ts';
 import type { Broker } from './broker.ts';
+import { withinCallerBudget, withinTargetBudget } from './budget-check.ts';
 import type { Caller } from './caller.ts';
 import type { Circumstance } from './decide.ts';
 import { readGroups, toDecisionInput } from './decide.ts';
 import { BrokerError } from './failure.ts';
 import type { Grant } from './grant-session.ts';
-import { digestRequest, storeSession, takeCallerSlot, toSession } from './grant-session.ts';
+import { findDialableHost } from './dialable-host.ts';
+import { digestRequest, reserveSession, storeSession, toSession } from './grant-session.ts';
 import { readLocks, requireUnlocked, toLockable } from './lock.ts';
 import { requireRole } from './role.ts';
-import { toCallerPartition } from './session-index.ts';
 import type { SessionRequest } from './session-request.ts';
 import type { SessionView } from './session-view.ts';
 import type { Session } from './session.ts';
 import { findSession } from './session.ts';
-import { releaseSlot } from './slot.ts';
-import type { PowerState, Target } from './target.ts';
+import type { Target } from './target.ts';
+import { targetsMilliseconds } from './target.ts';
 import { parseTargetReference } from './target-reference.ts';
-import { toSessionView, viewConnections } from './view-session.ts';
-
-/** How long the sources of targets may take, in milliseconds. */
-const targetsMilliseconds = 12_000;
+import { toSessionView } from './view-session.ts';
 
 const defaultPorts = { ssh: 22, rdp: 3389 } as const;
-
-// A VM in one of these states cannot answer; any other is worth a try.
-const downStates: ReadonlySet<PowerState> = new Set([
-  'stopped',
-  'deallocated',
-  'stopping',
-  'deallocating',
-]);
 
 /** What a caller gets for a request: the session, and whether this call made it. */
 export type Requested = { readonly view: SessionView; readonly isNew: boolean };
@@ -56,15 +46,19 @@ export async function requestSession(
   requireRole(caller, 'Session.Request');
   readGroups(caller);
   const reference = parseTargetReference(wanted.target);
-  const signal = AbortSignal.timeout(targetsMilliseconds);
-  const [known, target, locks] = await Promise.all([
+  const known = await withinCallerBudget(broker, caller, async () =>
     findSession(broker, request.id),
-    broker.targets.find(reference, signal),
-    readLocks(broker),
-  ]);
+  );
   if (known !== undefined) return repeatSession(broker, caller, wanted, known.session);
   const asked = toAsked(broker, caller, wanted, request);
+  const signal = AbortSignal.timeout(targetsMilliseconds);
+  const target = await recordRefusal(broker, asked, async () =>
+    broker.targets.find(reference, signal),
+  );
   const decided = await decideRequest(broker, asked, target);
+  const locks = await withinTargetBudget(broker, caller, decided.target.id, async () =>
+    readLocks(broker),
+  );
   const host = await recordRefusal(broker, asked, async () => {
     // After policy, so that a lock on a target tells nothing to those who may not reach it.
     requireUnlocked(locks, toLockable(broker, request.id, decided.input));
@@ -143,31 +137,6 @@ function toDenial(advice: readonly string[]): BrokerError {
   );
 }
 
-/** Returns the address that the gateway may dial, or fails with the reason why there is none now. */
-export async function findDialableHost(
-  broker: Broker,
-  target: Target,
-  signal: AbortSignal,
-): Promise<string> {
-  if (downStates.has(target.power))
-    throw new BrokerError(
-      'target-stopped',
-      `The target is ${target.power}. Start it, then ask again.`,
-    );
-  const host = await broker.targets.findHost(target, signal);
-  if (host === undefined)
-    throw new BrokerError(
-      'target-without-address',
-      'The target has no private address. Check its network interface, then ask again.',
-    );
-  if (!broker.mayDial(host))
-    throw new BrokerError(
-      'address-forbidden',
-      'The address of the target is of a kind that gateways never dial. Ask the operator to allow its network.',
-    );
-  return host;
-}
-
 async function recordRefusal<T>(broker: Broker, asked: Asked, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -186,7 +155,7 @@ async function grantSession(broker: Broker, asked: Asked, facts: Facts): Promise
   const { id, actor, wanted, circumstance, requested } = asked;
   const grant = { id, caller: actor, wanted, createdAt: circumstance.now, ...facts };
   const session = toSession(broker, grant);
-  await recordRefusal(broker, asked, async () => takeCallerSlot(broker, session));
+  await recordRefusal(broker, asked, async () => reserveSession(broker, session));
   const { policies, digest, terms } = grant.decision;
   const allowed = { session: id, policies, digest, input: grant.input, terms };
   const events = [requested, { type: 'session.allowed', ...allowed } as const];
@@ -200,8 +169,6 @@ async function settleRace(broker: Broker, asked: Asked): Promise<Requested> {
   const winner = await findSession(broker, asked.id);
   if (winner === undefined)
     throw new BrokerError('state-unavailable', 'Try again.', { retryAfterSeconds: 1 });
-  if (winner.session.caller.id !== asked.caller.id)
-    await releaseSlot(broker.state, toCallerPartition(asked.caller.id), asked.id);
   await broker.audit.append([{ type: 'session.repeated', session: asked.id, caller: asked.actor }]);
   return repeatSession(broker, asked.caller, asked.wanted, winner.session);
 }
@@ -214,5 +181,5 @@ async function repeatSession(
 ): Promise<Requested> {
   if (session.caller.id !== caller.id || session.requestDigest !== digestRequest(wanted))
     throw new BrokerError('session-conflict', 'Choose a new id for a new session.');
-  return { view: await viewConnections(broker, session), isNew: false };
+  return { view: toSessionView(broker, session), isNew: false };
 }

@@ -1,10 +1,13 @@
-import { createHash, generateKeyPairSync, sign } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import type { Audit, AuditEvent } from '../../lib/audit.ts';
 import type { Broker, Keys } from '../../lib/broker.ts';
+import type { Budget, BudgetParts } from '../../lib/budget.ts';
+import { createBudget } from '../../lib/budget.ts';
 import type { Caller } from '../../lib/caller.ts';
 import type { Decision, DecisionInput, Policy } from '../../lib/decision.ts';
 import { signEndorsement } from '../../lib/endorsement.ts';
 import { BrokerError } from '../../lib/failure.ts';
+import { createHealthCheck } from '../../lib/health.ts';
 import type { PublicJwk, RootKey } from '../../lib/root-key.ts';
 import { toKid, toPublicJwk, toTrustedRoots } from '../../lib/root-key.ts';
 import type { Target, TargetSource } from '../../lib/target.ts';
@@ -126,11 +129,16 @@ export function testBroker(changes: Partial<Broker> = {}): Broker {
   const url = new URL('https://broker.test');
   const now = changes.now ?? (() => new Date('2026-03-02T12:00:00Z'));
   let ids = 0;
+  const state = changes.state ?? memoryTable();
+  const keys = changes.keys ?? testKeys(now, url.origin);
+  const probes = { state: async () => state.find('health', 'probe'), keys: keys.current };
   return {
     url,
     gateway: { id: 'hub', url: new URL('wss://gateway.test'), caller: gateway.id },
     limits: {
       sessionsPerCaller: 10,
+      requestsPerCallerMinute: 10_000,
+      requestsPerTargetMinute: 10_000,
       maxSessionSeconds: 28_800,
       maxConnections: 256,
       leaseSeconds: 15,
@@ -145,9 +153,12 @@ export function testBroker(changes: Partial<Broker> = {}): Broker {
     },
     policy: testPolicy(),
     audit: memoryAudit(),
-    state: memoryTable(),
+    state,
+    // With a table of its own: tests of other things count the rows and calls of the state.
+    budget: testBudget({ now }),
     targets: testTargets(),
-    keys: testKeys(now, url.origin),
+    keys,
+    health: createHealthCheck(probes, now, () => undefined),
     mayDial: () => true,
     newId: () => {
       ids += 1;
@@ -157,6 +168,18 @@ export function testBroker(changes: Partial<Broker> = {}): Broker {
     log: () => undefined,
     ...changes,
   };
+}
+
+/** The budgets of one process, in memory but for what is given. Processes that are given one table share them. */
+export function testBudget(changes: Partial<BudgetParts> = {}): Budget {
+  return createBudget({
+    table: memoryTable(),
+    audit: memoryAudit(),
+    newId: randomUUID,
+    now: () => new Date('2026-03-02T12:00:00Z'),
+    log: () => undefined,
+    ...changes,
+  });
 }
 
 /** A clock that stands until it is moved. */

@@ -33,7 +33,13 @@ export async function startTestStack(
   const stack = await startStack({
     ...options,
     folder,
-    brokerSettings: { SALLYPORT_POLICIES: policies, ...options.brokerSettings },
+    brokerSettings: {
+      SALLYPORT_POLICIES: policies,
+      // Tests of other things ask faster than people do.
+      SALLYPORT_REQUESTS_PER_CALLER_MINUTE: '60000',
+      SALLYPORT_REQUESTS_PER_TARGET_MINUTE: '60000',
+      ...options.brokerSettings,
+    },
     onLine: (_program, line) => lines.push(line),
   });
   const open = (name: string): Table =>

@@ -18,6 +18,8 @@ describe('parseConfig', () => {
 
     expect(config.limits).toEqual({
       sessionsPerCaller: 10,
+      requestsPerCallerMinute: 120,
+      requestsPerTargetMinute: 600,
       maxSessionSeconds: 28_800,
       maxConnections: 256,
       leaseSeconds: 15,
