@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import type { LoginOptions } from './commands/login.ts';
+import type { SimulateOptions } from './commands/policy-simulate.ts';
 import type { SessionsOptions } from './commands/sessions.ts';
 import type { TunnelOptions } from './commands/tunnel.ts';
 import type { Context } from './context.ts';
@@ -32,6 +33,7 @@ export function createProgram(surroundings: Surroundings): Command {
     .exitOverride();
   addSignIn(program, surroundings);
   addLists(program, surroundings);
+  addPolicy(program, surroundings);
   addSsh(program, surroundings);
   addStreams(program, surroundings);
   return program;
@@ -94,6 +96,45 @@ function addLists(program: Command, surroundings: Surroundings): void {
     .action(async (session: string, _: unknown, command: Command) => {
       const { terminateSession } = await import('./commands/terminate.ts');
       await terminateSession(await createContext(command, surroundings), session);
+    });
+}
+
+function addPolicy(program: Command, surroundings: Surroundings): void {
+  const { setExitCode } = surroundings;
+  withWish(
+    program
+      .command('explain <target>')
+      .description('say what policy decides about a session, and what would change it')
+      .option('--port <port>', 'the port of the target')
+      .option('--protocol <name>', 'ssh, rdp or tcp', 'ssh'),
+  ).action(async (target: string, options: WishOptions, command: Command) => {
+    const { explainWish } = await import('./commands/explain.ts');
+    await explainWish(await createContext(command, surroundings), target, options);
+  });
+  const policy = program
+    .command('policy')
+    .description('check and try policies before they are taken (needs the role Policy.Read)');
+  policy
+    .command('check <folder>')
+    .description('say what is to be repaired in the .cedar files of a folder')
+    .action(async (folder: string, _: unknown, command: Command) => {
+      const { checkPolicies } = await import('./commands/policy-simulate.ts');
+      setExitCode(await checkPolicies(await createContext(command, surroundings), folder));
+    });
+  policy
+    .command('simulate <folder>')
+    .description(
+      'say what the .cedar files of a folder would decide otherwise; exits with 6 if any',
+    )
+    .option('--from <time>', 'past decisions from this time on (seven days before the end)')
+    .option('--to <time>', 'past decisions before this time (now)')
+    .option('--cases <file>', 'cases of a JSON file instead')
+    .action(async (folder: string, options: SimulateOptions, command: Command) => {
+      const { simulatePolicies } = await import('./commands/policy-simulate.ts');
+      const { createProgress } = await import('./commands/policy-progress.ts');
+      const context = await createContext(command, surroundings);
+      const show = createProgress(process.stderr);
+      setExitCode(await simulatePolicies(context, folder, options, show));
     });
 }
 

@@ -60,6 +60,7 @@ export function openAudit(settings: WriterSettings): AuditChain {
       if (events.length > 0) writing ??= writeAll();
       return Promise.all(receipts);
     },
+    list: settings.table.list,
     close: async () => {
       isClosed = true;
       try {

@@ -1,4 +1,6 @@
 import * as z from 'zod';
+import type { Change } from './explain-view.ts';
+import type { Service } from './target.ts';
 import type { Terms } from './terms.ts';
 
 /**
@@ -54,10 +56,29 @@ export type Decision =
       readonly advice: readonly string[];
     };
 
+/** A decision, and what would turn it. */
+export type Explanation = {
+  readonly decision: Decision;
+  /** Changes that each turn a deny into an allow, the smallest first; not all that there are. */
+  readonly nearest: readonly Change[];
+  /** The minute within the next seven days, in seconds since the epoch, in which an allow turns by time alone. */
+  readonly endsAt?: number;
+};
+
+/** Where changes are looked for. */
+export type ExplainScope = {
+  /** What else the target offers. */
+  readonly services: readonly Service[];
+  /** Whether to look at facts that are not the caller's to change, and to tell what policies name. */
+  readonly isReader: boolean;
+};
+
 /** A policy set in force. */
 export type Policy = {
   /** Names the set: SHA-256 of its canonical text, base64url. */
   readonly digest: string;
   /** Decides, and never throws: whatever is in doubt is a deny. */
   readonly decide: (input: DecisionInput) => Decision;
+  /** Decides as `decide`, and looks for what would change it, in up to 300 decisions. Absent where a set cannot be searched. */
+  readonly explain?: (input: DecisionInput, scope: ExplainScope) => Explanation;
 };

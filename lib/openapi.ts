@@ -6,6 +6,7 @@ import {
   redeemAnswerShape,
   redeemRequestShape,
 } from './gateway-call.ts';
+import { policyOperations } from './explain-operations.ts';
 import { extendRequestShape } from './extend-session.ts';
 import { sessionQueryShape } from './list-sessions.ts';
 import { lockListShape, lockRequestShape, lockShape } from './lock.ts';
@@ -143,6 +144,7 @@ export const operations: readonly Operation[] = [
     summary: 'Read one target that the caller may reach now.',
     answers: { 200: targetViewShape },
   },
+  ...policyOperations,
   {
     path: '/api/whoami',
     method: 'GET',
@@ -244,7 +246,12 @@ function toOperation(operation: Operation): Readonly<Record<string, unknown>> {
     parameters: [...toPathParameters(path), ...toQueryParameters(operation.query)],
     ...(body === undefined
       ? {}
-      : { requestBody: { required: true, content: toContent('application/json', body, 'input') } }),
+      : {
+          requestBody: {
+            required: !body.safeParse({}).success,
+            content: toContent('application/json', body, 'input'),
+          },
+        }),
     responses: {
       ...Object.fromEntries(responses),
       default: {

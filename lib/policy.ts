@@ -5,6 +5,8 @@ import type { Decision, DecisionInput, Policy } from './decision.ts';
 import { BrokerError } from './failure.ts';
 import { checkPolicies, type PolicySet } from './policy-check.ts';
 import type { PolicyEngine } from './policy-engine.ts';
+import { explainDecision } from './policy-explain.ts';
+import { collectWords, type PolicyWords } from './policy-explain-words.ts';
 import { toCedarRequest } from './policy-request.ts';
 import type { PolicyFile } from './policy-scan.ts';
 import { policySchema } from './policy-schema.ts';
@@ -31,7 +33,21 @@ export function loadPolicy(files: readonly PolicyFile[], engine: PolicyEngine, l
       return { outcome: 'deny', policies: [], advice: [], digest };
     }
   };
-  return { digest, decide };
+  let words: PolicyWords | undefined;
+  return {
+    digest,
+    decide,
+    explain: (input, scope) => {
+      words ??= readWords(check.set, engine);
+      const isAllowed = (tried: DecisionInput): boolean => permits(check.set, engine, tried);
+      return explainDecision(isAllowed, decide(input), { input, scope, words });
+    },
+  };
+}
+
+function readWords({ texts }: PolicySet, engine: PolicyEngine): PolicyWords {
+  const answers = Object.values(texts).map((text) => engine.call((c) => c.policyToJson(text)));
+  return collectWords(answers.map((answer) => (answer.type === 'success' ? answer.json : {})));
 }
 
 /** Returns the name of a set: SHA-256 of the schema and the files in the order of their names, whatever ends their lines. */
@@ -60,6 +76,15 @@ function evaluate(
   // absent one.
   const isTold = advice.length > 0 && readAnswer(engine.authorize(set.permits, request)).isAllowed;
   return { outcome: 'deny', policies, advice: isTold ? advice : [] };
+}
+
+/** Says what `evaluate` would decide, without its reasons. A doubt about what is only tried concerns no operator. */
+function permits(set: PolicySet, engine: PolicyEngine, input: DecisionInput): boolean {
+  try {
+    return readAnswer(engine.authorize(set.texts, toCedarRequest(input, set))).isAllowed;
+  } catch {
+    return false;
+  }
 }
 
 function readAnswer(answer: AuthorizationAnswer): {

@@ -7,12 +7,11 @@ import { toDecisionInput } from './decide.ts';
 import { requireRole } from './role.ts';
 import type { targetViewShape } from './session-view.ts';
 import type { Target } from './target.ts';
+import { targetsMilliseconds } from './target.ts';
 import { parseTargetReference } from './target-reference.ts';
 
 // A decision costs about half a millisecond, and a page should not hold the process for long.
 const targetsPerPage = 200;
-
-const targetsMilliseconds = 12_000;
 
 // What a caller is taken to ask for when all that is asked is whether: a target that wants a reason can be reached by
 // those who give one.

@@ -11,6 +11,8 @@ import { handler as jwks } from '../../functions/jwks.ts';
 import { handler as lock } from '../../functions/lock.ts';
 import { handler as locks } from '../../functions/locks.ts';
 import { handler as openapi } from '../../functions/openapi.ts';
+import { handler as policyExplain } from '../../functions/policy-explain.ts';
+import { handler as policySimulate } from '../../functions/policy-simulate.ts';
 import { handler as sessionExtend } from '../../functions/session-extend.ts';
 import { handler as sessionTerminate } from '../../functions/session-terminate.ts';
 import { handler as sessionTickets } from '../../functions/session-tickets.ts';
@@ -36,6 +38,8 @@ export const handlers = {
   '/api/locks/{id}': lock,
   '/api/targets': targets,
   '/api/targets/{id}': target,
+  '/api/policy/explain': policyExplain,
+  '/api/policy/simulate': policySimulate,
   '/api/whoami': whoami,
   '/api/gateway/connections': gatewayConnections,
   '/api/gateway/leases': gatewayLeases,

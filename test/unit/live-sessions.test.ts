@@ -217,6 +217,23 @@ describe('reconcile', () => {
     expect(ended).toMatchObject([{ session: sessionId, endReason: 'deadline' }]);
   });
 
+  // A broker that has begun and is slow must not be overtaken, and one that was killed must be.
+  test('leaves a session alone that another process has begun to end, for a minute', async () => {
+    const { broker, audit, state, clock } = await startConnection();
+    clock.pass(3601);
+    const append = async () => Promise.reject(new Error('killed'));
+    await reconcile({ ...broker, audit: { append } });
+    const other = testBroker({ now: clock.now, audit, state });
+
+    clock.pass(59);
+    await reconcile(other);
+    expect(audit.entries.at(-1)).toMatchObject({ type: 'connection.opened' });
+    clock.pass(2);
+    await reconcile(other);
+
+    expect(audit.entries.at(-1)).toMatchObject({ type: 'session.ended', endReason: 'deadline' });
+  });
+
   test('tells a session that nobody used from one that was', async () => {
     const { broker, clock } = start();
     await openSession(broker);

@@ -9,25 +9,27 @@ import { testBroker, testTargets } from '../support/test-broker.ts';
 const params = { id: sessionId };
 const lines = collectLogLines();
 
+type Fail = () => Promise<never>;
+
 describe('PUT /api/sessions/{id} when something is down', () => {
   const path = '/api/sessions/{id}';
 
-  test.each(['audit-unavailable', 'state-unavailable', 'keys-unavailable'] as const)(
-    '503 when %s, and no ticket',
-    async (code) => {
-      const down = new BrokerError(code, 'Try again.', { retryAfterSeconds: 5 });
-      const audit = { append: async () => Promise.reject(down) };
+  test.each([
+    ['audit-unavailable', (fail: Fail) => ({ audit: { append: fail } })],
+    ['state-unavailable', (fail: Fail) => ({ state: { ...memoryTable(), insert: fail } })],
+    ['state-unavailable', (fail: Fail) => ({ state: { ...memoryTable(), find: fail } })],
+    ['state-unavailable', (fail: Fail) => ({ state: { ...memoryTable(), list: fail } })],
+    ['keys-unavailable', (fail: Fail) => ({ keys: { ...testBroker().keys, current: fail } })],
+  ] as const)('503 when %s, no ticket, and when to ask again', async (code, toChanges) => {
+    const down = new BrokerError(code, 'Try again.', { retryAfterSeconds: 5 });
+    const broker = testBroker(toChanges(async () => Promise.reject(down)));
 
-      const answer = await call(testBroker({ audit }), 'PUT', path, {
-        token: 'ada',
-        params,
-        body: ssh,
-      });
+    const answer = await call(broker, 'PUT', path, { token: 'ada', params, body: ssh });
 
-      expect(answer).toMatchObject({ status: 503, body: { code } });
-      expect(JSON.stringify(answer.body)).not.toContain('eyJ');
-    },
-  );
+    expect(answer).toMatchObject({ status: 503, body: { code } });
+    expect(answer.headers.get('retry-after')).toBe('5');
+    expect(JSON.stringify(answer.body)).not.toContain('eyJ');
+  });
 
   test.each([
     ['targets-timeout', 504],
