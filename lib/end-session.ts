@@ -1,3 +1,4 @@
+import * as z from 'zod';
 import type { Actor, AuditEvent } from './audit.ts';
 import type { Broker } from './broker.ts';
 import type { Caller } from './caller.ts';
@@ -6,15 +7,20 @@ import { findConnections } from './find-connections.ts';
 import { toNotFound } from './not-found.ts';
 import { hasRole } from './role.ts';
 import { toCallerPartition, toDueKey } from './session-index.ts';
+import { endReasons } from './session-view.ts';
 import type { EndReason, SessionView } from './session-view.ts';
 import type { Session } from './session.ts';
 import { findSession, hasEnded, replaceSession } from './session.ts';
 import { sendSignal } from './signal.ts';
 import { releaseSlot } from './slot.ts';
+import type { StoredRow } from './table.ts';
 import { toSessionView } from './view-session.ts';
 
 // Each try means that somebody else wrote the row in between, so a handful is plenty.
 const maxTries = 10;
+
+// The process that gave an order carries it out within seconds; after this long it has died.
+const orderMilliseconds = 60_000;
 
 /**
  * Ends a session now and for good; its connections are cut within one lease. One that has ended already is returned as
@@ -35,31 +41,73 @@ export async function terminateSession(
   if (new Date(session.deadline) <= broker.now())
     return toSessionView(broker, await endOverdue(broker, session));
   const by: Actor = { id: caller.id, name: caller.name };
-  const ended: AuditEvent = { type: 'session.ended', session: id, endReason: 'terminated', by };
-  return toSessionView(broker, await endSession(broker, session, 'terminated', [ended]));
+  return toSessionView(broker, await endSession(broker, session, { endReason: 'terminated', by }));
 }
 
 /** Ends a session whose deadline has passed, and returns it as it then is. One that nobody used has expired. */
 export async function endOverdue(broker: Broker, session: Session): Promise<Session> {
   const { length } = await findConnections(broker, session.id, 1);
-  const endReason = length === 0 ? 'unused' : 'deadline';
-  const ended: AuditEvent = { type: 'session.ended', session: session.id, endReason };
-  return endSession(broker, session, endReason, [ended]);
+  return endSession(broker, session, { endReason: length === 0 ? 'unused' : 'deadline' });
 }
 
-/** Records that a session ends, and carries it out: once recorded, whatever process dies, `reconcile` comes to its end. */
+/** How a session is to end, and by whose order where somebody gave one. */
+export type Ending = {
+  readonly endReason: EndReason;
+  readonly by?: Actor;
+  /** What is recorded before the end, for example the decision behind it. */
+  readonly events?: readonly AuditEvent[];
+};
+
+/**
+ * Orders, records and carries out the end of a session. The order stands in the list of sessions that are to end, so that
+ * whatever process dies in between, `reconcile` comes to the end within minutes.
+ */
 export async function endSession(
   broker: Broker,
   session: Session,
-  endReason: EndReason,
-  events: readonly AuditEvent[],
+  { endReason, by, events = [] }: Ending,
 ): Promise<Session> {
-  await broker.audit.append(events);
-  const order = toDueKey({ ...session, deadline: broker.now().toISOString() });
-  await broker.state.put([{ ...order, values: { session: session.id, endReason } }]);
+  const at = new Date(broker.now().getTime() + orderMilliseconds).toISOString();
+  const order = toDueKey({ ...session, deadline: at });
+  const values = {
+    session: session.id,
+    endReason,
+    ...(by === undefined ? {} : { by: toText(by) }),
+  };
+  await broker.state.put([{ ...order, values }]);
+  await recordEnd(broker, session.id, { endReason, ...(by === undefined ? {} : { by }), events });
   const ended = await finishEnding(broker, session.id, endReason);
   await broker.state.remove(order.partition, order.row);
   return ended;
+}
+
+/** Carries out an order that a dead process has left. An end that was marked had been recorded. */
+export async function finishOrder(broker: Broker, session: Session, ending: Ending): Promise<void> {
+  if (!hasEnded(session)) await recordEnd(broker, session.id, ending);
+  await finishEnding(broker, session.id, ending.endReason);
+}
+
+async function recordEnd(broker: Broker, session: string, ending: Ending): Promise<void> {
+  const { endReason, by, events = [] } = ending;
+  const who = by === undefined ? {} : { by };
+  await broker.audit.append([...events, { type: 'session.ended', session, endReason, ...who }]);
+}
+
+const actorShape = z.object({ id: z.string(), name: z.string() });
+
+function toText(actor: Actor): string {
+  return JSON.stringify(actor);
+}
+
+/** Returns the order that a row of the list holds; undefined for the row of a deadline. */
+export function toOrder({ values }: Pick<StoredRow, 'values'>): Ending | undefined {
+  const endReason = endReasons.find((known) => known === values['endReason']);
+  if (endReason === undefined) return undefined;
+  const by = values['by'];
+  return {
+    endReason,
+    ...(by === undefined ? {} : { by: actorShape.parse(JSON.parse(String(by))) }),
+  };
 }
 
 /** Carries out the end of a session that was recorded. Safe to repeat. */

@@ -60,6 +60,9 @@ export async function extendSession(
     durationSeconds,
     ...ip,
   });
+  // The process that stored this deadline may have died before it told the gateways.
+  if (deadline === session.deadline)
+    await sendSignal(broker, { order: 'deadline', session: id, deadline });
   if (deadline <= session.deadline) return viewConnections(broker, session);
   return viewConnections(broker, await storeDeadline(broker, caller, stored, deadline));
 }

@@ -56,20 +56,26 @@ export function toSession(broker: Pick<Broker, 'limits' | 'newId'>, grant: Grant
 }
 
 /**
- * Takes one of the caller's places, and sees to it that the session will end. Fails with `session-limit` when the caller
+ * Takes one of the caller's places, and sees to it that the session will be found and will end. Fails with `session-limit` when the caller
  * has no place left.
  */
 export async function reserveSession(broker: Broker, session: Session): Promise<void> {
   const outcomes = await Promise.allSettled([
     takeCallerSlot(broker, session),
-    broker.state.insert(toDueRow(session)),
+    ...[toDueRow(session), ...toIndexRows(session)].map(async (row) => broker.state.insert(row)),
   ]);
   await requireAll(broker, session, outcomes);
 }
 
 async function takeCallerSlot(broker: Broker, { id, nonce, caller }: Session): Promise<void> {
   const limit = broker.limits.sessionsPerCaller;
-  const wanted = { partition: toCallerPartition(caller.id), holder: nonce, about: id, limit };
+  const wanted = {
+    partition: toCallerPartition(caller.id),
+    holder: nonce,
+    about: id,
+    limit,
+    isRepeated: false,
+  };
   const now = broker.now();
   const isHeld = async (holder: string, about: string): Promise<boolean> => {
     const stored = await findSession(broker, about);
@@ -101,7 +107,6 @@ export async function storeSession(
   const outcomes = await Promise.allSettled([
     stored,
     broker.audit.append([...events, ticket.event]),
-    ...toIndexRows(session).map(async (row) => broker.state.insert(row)),
   ]);
   await requireAll(broker, session, outcomes);
   if ((await stored) === 'inserted') return ticket.view;
@@ -129,9 +134,15 @@ export function digestRequest(wanted: SessionRequest): string {
 // As far as the state can be reached: what stays behind is a session without a ticket, and a ticket of it would be
 // decided and recorded anew.
 async function withdrawSession(broker: Broker, session: Session): Promise<void> {
+  try {
+    await removeOwnRow(broker, session);
+  } catch (failure) {
+    // The session may be there, and then it must be found and must end.
+    broker.log('session.withdrawal-incomplete', { session: session.id, failure });
+    return;
+  }
   const rows = [...toIndexRows(session), toDueRow(session)];
   const outcomes = await Promise.allSettled([
-    removeOwnRow(broker, session),
     releaseSlot(broker.state, toCallerPartition(session.caller.id), session.nonce),
     ...rows.map(async ({ partition, row }) => broker.state.remove(partition, row)),
   ]);

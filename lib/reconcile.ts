@@ -1,5 +1,5 @@
 import type { Broker } from './broker.ts';
-import { endOverdue, finishEnding } from './end-session.ts';
+import { endOverdue, finishEnding, finishOrder, toOrder } from './end-session.ts';
 import type { GatewayProcess } from './live-connection.ts';
 import {
   findBytes,
@@ -12,7 +12,6 @@ import {
   toLivePartition,
 } from './live-connection.ts';
 import { dueBuckets, toOldestFirst } from './session-index.ts';
-import { endReasons } from './session-view.ts';
 import type { Session } from './session.ts';
 import { findSession, hasEnded } from './session.ts';
 import type { StoredRow } from './table.ts';
@@ -59,14 +58,13 @@ async function endDueSession(broker: Broker, row: StoredRow): Promise<void> {
   const claimed = { ...row, values: { ...values, claimedAt } };
   if ((await broker.state.replace(claimed)) === 'changed') return;
   const stored = await findSession(broker, String(values['session']));
-  if (stored !== undefined) await endDue(broker, stored.session, values['endReason']);
+  if (stored !== undefined) await endDue(broker, stored.session, row);
   await broker.state.remove(partition, row.row);
 }
 
-async function endDue(broker: Broker, session: Session, order: unknown): Promise<void> {
-  const reason = endReasons.find((known) => known === order);
-  // An order was recorded by a process that may have died before it was carried out.
-  if (reason !== undefined) await finishEnding(broker, session.id, reason);
+async function endDue(broker: Broker, session: Session, row: StoredRow): Promise<void> {
+  const order = toOrder(row);
+  if (order !== undefined) await finishOrder(broker, session, order);
   else if (hasEnded(session))
     await finishEnding(broker, session.id, session.endReason ?? 'deadline');
   // An extension has left this row behind, and another one in its place.

@@ -46,8 +46,7 @@ async function endDenied(
   { policies, digest, advice }: Extract<Decision, { readonly outcome: 'deny' }>,
 ): Promise<void> {
   const { id, input } = session;
-  await endSession(broker, session, 'policy', [
-    { type: 'session.denied', session: id, policies, digest, input, advice },
-    { type: 'session.ended', session: id, endReason: 'policy' },
-  ]);
+  const denied = { session: id, policies, digest, input, advice };
+  const events = [{ type: 'session.denied', ...denied } as const];
+  await endSession(broker, session, { endReason: 'policy', events });
 }

@@ -10,6 +10,8 @@ export type SlotHolder = {
   readonly about: string;
   /** How many places there are. */
   readonly limit: number;
+  /** Whether the holder may have asked before, and have a place. */
+  readonly isRepeated: boolean;
 };
 
 /** Whether a holder still is what it took its place for. */
@@ -31,9 +33,9 @@ export async function takeSlot(
   now: Date,
   isHeld: IsHeld,
 ): Promise<boolean> {
-  // The guess is the holder's own, so that a repeated call makes the same one. It mostly saves the list.
-  const guess = toGuess(wanted);
-  if ((await table.insert(toSlotRow(wanted, guess, now))) === 'inserted') return true;
+  // A guess of the holder's own mostly saves the list.
+  const guess = toSlotRow(wanted, toGuess(wanted), now);
+  if (!wanted.isRepeated && (await table.insert(guess)) === 'inserted') return true;
   const slots = await table.list(wanted.partition, range);
   if (slots.some((slot) => slot.values['holder'] === wanted.holder)) return true;
   return (

@@ -75,8 +75,7 @@ describe('a request that is cut short at any call', () => {
     expect(crashes).toBeGreaterThan(10);
   });
 
-  // Fails while the index is written beside the session and not before it.
-  test.fails('is in the list of its caller when it is repeated', async () => {
+  test('is in the list of its caller when it is repeated', async () => {
     const crashes = await crashEverywhere(async (crash) => {
       const bench = startCrashBench();
       const { broker } = bench;
@@ -92,8 +91,7 @@ describe('a request that is cut short at any call', () => {
     expect(crashes).toBeGreaterThan(10);
   });
 
-  // Fails while the session and its row in the due list are removed at once.
-  test.fails('leaves no session without an end when it dies while it is taken back', async () => {
+  test('leaves no session without an end when it dies while it is taken back', async () => {
     const crashes = await crashEverywhere(async (crash) => {
       const bench = startCrashBench({ limits });
       let audits = 0;

@@ -39,6 +39,10 @@ function tokenEndpoint(): {
   return endpoint;
 }
 
+async function settle(): Promise<void> {
+  await new Promise(setImmediate);
+}
+
 function pass(minutes: number): void {
   vi.setSystemTime(Date.now() + minutes * 60_000);
 }
@@ -63,8 +67,26 @@ describe('createTokenSource', () => {
     pass(47);
     expect(await tokens.get(signal)).toBe('token-1');
     pass(2);
+    expect(await tokens.get(signal)).toBe('token-1');
+    await settle();
 
     expect(await tokens.get(signal)).toBe('token-2');
+    expect(endpoint.calls).toHaveLength(2);
+  });
+
+  // With each lease waiting for the issuer, every connection would lose its lease to an issuer that hangs.
+  test('does not wait for an issuer that hangs while the old token is good', async () => {
+    const endpoint = tokenEndpoint();
+    let isHanging = false;
+    const tokens = createTokenSource(managed, async (url, init) =>
+      isHanging ? new Promise(() => {}) : endpoint.send(url, init),
+    );
+    await tokens.get(signal);
+    isHanging = true;
+    pass(50);
+    const token = await Promise.race([tokens.get(signal), settle()]);
+
+    expect(token).toBe('token-1');
   });
 
   test('asks once for all who wait', async () => {

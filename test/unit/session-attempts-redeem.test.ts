@@ -1,8 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import type { Audit } from '../../lib/audit.ts';
 import type { Broker } from '../../lib/broker.ts';
 import { createTicket } from '../../lib/create-ticket.ts';
 import type { DecisionInput, Policy } from '../../lib/decision.ts';
 import { terminateSession } from '../../lib/end-session.ts';
+import { BrokerError } from '../../lib/failure.ts';
+import { readSession } from '../../lib/list-sessions.ts';
 import { instance, nonce, openSession, redeem, sessionId } from '../support/sessions.ts';
 import { ada, memoryAudit, testBroker, testClock, testPolicy } from '../support/test-broker.ts';
 
@@ -128,6 +131,28 @@ describe('redeemTicket records what it refuses', () => {
     });
     const opened = audit.entries.filter(({ type }) => type === 'connection.opened');
     expect(opened).toMatchObject([{ connection: nonce }]);
+    const { connections } = await readSession(broker, ada, sessionId);
+    expect(connections).toMatchObject([{ id: nonce, state: 'open' }]);
+  });
+
+  // The audit log may have stored what it did not confirm, and no gateway hears of that connection.
+  test('the close, at once, of a connection whose record is in doubt', async () => {
+    const { broker, audit } = start();
+    const { ticket } = await openSession(broker);
+    const down = new BrokerError('audit-unavailable', 'Try again.');
+    const append: Audit['append'] = async (events) => {
+      const receipts = await audit.append(events);
+      if (events.some(({ type }) => type === 'connection.opened')) throw down;
+      return receipts;
+    };
+
+    await expect(redeem({ ...broker, audit: { append } }, ticket.ticket)).rejects.toBe(down);
+
+    expect(audit.entries.slice(4)).toMatchObject([
+      { type: 'connection.opened', connection: nonce },
+      { type: 'connection.closed', connection: nonce, reason: 'gateway-failed' },
+      { type: 'ticket.refused', code: 'audit-unavailable' },
+    ]);
   });
 });
 
