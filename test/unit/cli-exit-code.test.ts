@@ -3,7 +3,7 @@ import { parseAnswer } from '../../cli/api-answer.ts';
 import { findCloseError, isSessionEnd } from '../../cli/close-sentence.ts';
 import { toCommandError } from '../../cli/command-error.ts';
 import { findExitCode } from '../../cli/exit-code.ts';
-import { whoamiShape } from '../../lib/session-view.ts';
+import { targetListShape, whoamiShape } from '../../lib/session-view.ts';
 import { closeCodes, closeReasons } from '../../lib/close-reason.ts';
 import { BrokerError } from '../../lib/failure.ts';
 import { toProblem } from '../../lib/problem.ts';
@@ -95,6 +95,32 @@ describe('parseAnswer', () => {
 
     expect(() => parseAnswer(reply, whoamiShape, 'GET /api/whoami')).toThrow(
       /GET \/api\/whoami is not what this version .*\/id/,
+    );
+  });
+
+  // A broker may be newer than the command.
+  test('drops members that it does not know, at any depth, and keeps the others', () => {
+    const terms = { maxSeconds: 60 };
+    const service = { protocol: 'ssh', port: 22, terms };
+    const known = { id: '5a11a000-0000-4000-8000-0000000000f1', name: 'vm-one', os: 'linux' };
+    const target = { ...known, power: 'running', services: [service, service] };
+    const later = { ...target, zone: 'b', services: [service, { ...service, zone: 'c' }] };
+    const text = JSON.stringify({ value: [target, later, later], total: 3 });
+
+    const page = parseAnswer({ status: 200, text }, targetListShape, 'GET /api/targets');
+
+    expect(page).toEqual({ value: [target, target, target] });
+  });
+
+  test('keeps the advice of a problem with members of a later version (RFC 9457)', () => {
+    const advice = ['Ask an operator.'];
+    const denial = toProblem(
+      new BrokerError('access-denied', 'No policy permits this.', { advice }),
+    );
+    const text = JSON.stringify({ ...denial, instance: '/api/sessions/1' });
+
+    expect(() => parseAnswer({ status: 403, text }, whoamiShape, 'PUT')).toThrow(
+      expect.objectContaining({ code: 'access-denied', notes: ['advice: Ask an operator.'] }),
     );
   });
 

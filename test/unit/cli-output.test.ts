@@ -1,7 +1,9 @@
+import { endianness } from 'node:os';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { formatBytes, formatTable } from '../../cli/format.ts';
 import { findSocketOwner } from '../../cli/local-peer.ts';
+import type { LoopbackEnds } from '../../cli/local-peer.ts';
 import { createTerminal } from '../../cli/terminal.ts';
 import { parseAzureToken } from '../../cli/tokens/azure-cli.ts';
 import { toResourceScope } from '../../cli/tokens/oauth.ts';
@@ -91,7 +93,11 @@ describe('describeTunnelEvent', () => {
   });
 });
 
-describe('findSocketOwner', () => {
+describe.skipIf(endianness() !== 'LE')('findSocketOwner', () => {
+  const toEnds = (remotePort: number, address = '127.0.0.1'): LoopbackEnds => ({
+    local: { address, port: 0x3419 },
+    remote: { address, port: remotePort },
+  });
   const table = [
     '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode',
     '   0: 0100007F:3419 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1',
@@ -100,11 +106,28 @@ describe('findSocketOwner', () => {
   ].join('\n');
 
   test('finds the user of the other end, not of ours', () => {
-    expect(findSocketOwner(table, { localPort: 0x3419, remotePort: 0xd431 })).toBe(1001);
+    expect(findSocketOwner(table, toEnds(0xd431))).toBe(1001);
   });
 
   test('finds nobody for a connection that is not there', () => {
-    expect(findSocketOwner(table, { localPort: 0x3419, remotePort: 1 })).toBeUndefined();
+    expect(findSocketOwner(table, toEnds(1))).toBeUndefined();
+  });
+
+  // Whoever binds the same two ports to 127.0.0.2 first must not be taken for the one who connected.
+  test('takes nobody for the peer who has the same ports on another address', () => {
+    const decoy = '   9: 0200007F:D431 0100007F:3419 01 0:0 0:0 0 4242 0 4';
+    const reverse = '   9: 0100007F:D431 0200007F:3419 01 0:0 0:0 0 4242 0 4';
+
+    expect(findSocketOwner(`${decoy}\n${reverse}\n${table}`, toEnds(0xd431))).toBe(1001);
+    expect(findSocketOwner(`${decoy}\n${reverse}`, toEnds(0xd431))).toBeUndefined();
+  });
+
+  test('knows an IPv4 address in the table of IPv6, and in the form of Node', () => {
+    const mapped = '0000000000000000FFFF00000100007F';
+    const line = `   4: ${mapped}:D431 ${mapped}:3419 01 0:0 0:0 0 1002 0 5`;
+
+    expect(findSocketOwner(line, toEnds(0xd431))).toBe(1002);
+    expect(findSocketOwner(table, toEnds(0xd431, '::ffff:127.0.0.1'))).toBe(1001);
   });
 });
 

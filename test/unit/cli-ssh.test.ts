@@ -1,8 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { formatHost } from '../../cli/commands/ssh-config.ts';
-import { isHostName, toConnectWords, toSshArguments } from '../../cli/commands/ssh.ts';
+import { findAlias, formatHost } from '../../cli/commands/ssh-config.ts';
+import {
+  isHostName,
+  toConnectWords,
+  toSpawnError,
+  toSshArguments,
+} from '../../cli/commands/ssh.ts';
+import type { FoundTarget } from '../../cli/find-target.ts';
 import { formatProxyCommand, toGlobalArguments } from '../../cli/proxy-command.ts';
 import { parseSettings } from '../../cli/settings.ts';
+import { exitCodeOf } from '../support/exit-code-of.ts';
 
 const id = '5a11a000-0000-4000-8000-0000000000f1';
 const view = {
@@ -25,12 +32,25 @@ describe('formatProxyCommand', () => {
   });
 
   test('quotes for Windows with double quotes', () => {
-    const words = [String.raw`C:\Program Files\node.exe`, 'connect', '100%'];
+    const words = [String.raw`C:\Program Files\node.exe`, 'connect', 'a reason'];
 
     expect(formatProxyCommand(words, 'win32')).toBe(
-      String.raw`"C:\Program Files\node.exe" connect "100%%"`,
+      String.raw`"C:\Program Files\node.exe" connect "a reason"`,
     );
   });
+
+  test('keeps a backslash at the end from taking the closing quote', () => {
+    const words = [String.raw`--reason=a b\\`, 'next'];
+
+    expect(formatProxyCommand(words, 'win32')).toBe(String.raw`"--reason=a b\\\\" next`);
+  });
+
+  test.each(['"', String.raw`a\" & calc`, '100%', '%PATH%', 'a&b', 'a|b', 'a<b', 'a>b', 'a^b'])(
+    'refuses %s on Windows, where a program would get something else',
+    (word) => {
+      expect(exitCodeOf(() => formatProxyCommand([word], 'win32'))).toBe(2);
+    },
+  );
 
   // A line of its own in ssh_config would be an option of its own.
   test('refuses a line break', () => {
@@ -109,8 +129,8 @@ describe('toSshArguments', () => {
 
 describe('formatHost', () => {
   test('names the target by name and id, with its key under the id', () => {
-    expect(formatHost(found, 'sallyport connect')).toEqual([
-      `Host vm-one ${id}`,
+    expect(formatHost(found, 'vm-one.sallyport', 'sallyport connect')).toEqual([
+      `Host vm-one.sallyport ${id}`,
       `  HostKeyAlias ${id}`,
       '  ProxyCommand sallyport connect',
       '',
@@ -121,6 +141,48 @@ describe('formatHost', () => {
     const services = [{ protocol: 'ssh' as const, port: 2222, terms: {} }];
     const moved = { ...found, view: { ...found.view, services } };
 
-    expect(formatHost(moved, 'p')).toContain('  Port 2222');
+    expect(formatHost(moved, undefined, 'p')).toContain('  Port 2222');
+  });
+});
+
+// Whoever names a machine must not get what is meant for another host.
+describe('findAlias', () => {
+  const named = (name: string, reference: string = id): FoundTarget => ({
+    reference,
+    view: { ...found.view, id: reference, name },
+  });
+  const other = '5a11a000-0000-4000-8000-0000000000f2';
+
+  test('keeps the name apart from every other host of the user', () => {
+    expect(findAlias(found, [found])).toBe('vm-one.sallyport');
+  });
+
+  test.each(['github.com', 'a.sallyport', '*', '-oProxyCommand=x', 'a b'])(
+    'gives %s no host name',
+    (name) => {
+      expect(findAlias(named(name), [named(name)])).toBeUndefined();
+    },
+  );
+
+  test('gives a name that several have to none of them, in whatever case', () => {
+    const both = [named('vm-one'), named('VM-One', other)];
+
+    expect(both.map((target) => findAlias(target, both))).toEqual([undefined, undefined]);
+  });
+
+  test('takes a target that was asked for twice for one', () => {
+    expect(findAlias(found, [found, found])).toBe('vm-one.sallyport');
+  });
+});
+
+describe('toSpawnError', () => {
+  test('advises to install OpenSSH only where it is missing', () => {
+    const [missing, forbidden] = ['ENOENT', 'EACCES'].map(
+      (code) => toSpawnError(Object.assign(new Error('spawn ssh'), { code })).message,
+    );
+
+    expect(missing).toContain('Install OpenSSH');
+    expect(forbidden).not.toContain('Install');
+    expect(forbidden).toContain('EACCES');
   });
 });

@@ -105,6 +105,26 @@ describe('a termination that is cut short at any call', () => {
 
     expect(crashes).toBeGreaterThan(10);
   });
+
+  test('is recorded with who ordered it, once at least, whoever carries it out', async () => {
+    const crashes = await crashEverywhere(async (crash) => {
+      const bench = await startConnection();
+      const { broker, clock } = bench;
+      const calls = await bench.run(crash, async () => terminateSession(broker, ada, sessionId));
+      const mustEnd = await isOrdered(bench);
+      clock.pass(61);
+
+      await reconcile(broker);
+
+      const ends = bench.entries.filter(({ type }) => type === 'session.ended');
+      if (mustEnd) expect(ends).not.toEqual([]);
+      for (const end of ends)
+        expect(end).toMatchObject({ endReason: 'terminated', by: { id: ada.id } });
+      return calls;
+    });
+
+    expect(crashes).toBeGreaterThan(10);
+  });
 });
 
 describe('the end at a deadline, cut short at any call of the reconciler', () => {

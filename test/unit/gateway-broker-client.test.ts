@@ -13,6 +13,7 @@ const session = '33333333-3333-4333-8333-333333333333';
 const grant: RedeemAnswer = {
   connection: '44444444-4444-4444-8444-444444444444',
   session,
+  caller: 'tenant.ada',
   protocol: 'ssh',
   host: '10.0.0.4',
   port: 22,
@@ -87,7 +88,7 @@ describe('redeem', () => {
   test.each([
     ['the network fails', networkFails],
     ['a proxy answers', (): Response => new Response('<html>', { status: 502 })],
-    ['the answer has another shape', (): Response => Response.json({ ...grant, extra: 1 })],
+    ['the answer has another shape', (): Response => Response.json({ ...grant, port: 0 })],
     ['the broker did not take the token', (): Response => refuse('token-invalid')],
   ])('tries again under the same nonce when %s', async (_name, reply) => {
     const { client, calls } = setUp(reply, granted);
@@ -115,11 +116,39 @@ describe('redeem', () => {
     expect(calls).toHaveLength(1);
   });
 
+  // A newer broker must not stop an older gateway.
+  test('drops a member that it does not know', async () => {
+    const { client } = setUp(() => Response.json({ ...grant, extra: 1 }));
+
+    expect(await client.redeem({ ticket: 'a.b.c' }, signal)).toEqual(grant);
+  });
+
+  test('does not take a term that it does not know', async () => {
+    const reply = (): Response => Response.json({ ...grant, terms: { extra: 1 } });
+    const { client } = setUp(reply, reply);
+
+    await expect(client.redeem({ ticket: 'a.b.c' }, signal)).rejects.toMatchObject({
+      code: 'broker-unavailable',
+    });
+  });
+
   test('forgets a token that the broker did not take', async () => {
     const { client, forgotten } = setUp(() => refuse('token-invalid'), granted);
     await client.redeem({ ticket: 'a.b.c' }, signal);
 
     expect(forgotten).toEqual(['token-1']);
+  });
+});
+
+describe('renew', () => {
+  test('drops members that it does not know', async () => {
+    const verdict = { connection: grant.connection, verdict: 'close', reason: 'policy' };
+    const answer = { cursor: 'c', now: '2026-01-01T12:00:00Z' };
+    const { client } = setUp(() =>
+      Response.json({ ...answer, extra: 1, verdicts: [{ ...verdict, extra: 1 }] }),
+    );
+
+    expect(await client.renew({ connections: [] })).toEqual({ ...answer, verdicts: [verdict] });
   });
 });
 

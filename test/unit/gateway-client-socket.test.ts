@@ -22,11 +22,11 @@ type Peer = {
   readonly over: readonly string[];
 };
 
-function connectPeer(): Peer {
+function connectPeer(takePayload = (done: () => void): void => done()): Peer {
   const [server, client] = duplexPair();
   const over: string[] = [];
   const socket = new ClientSocket(server, {
-    payload: (_bytes, done) => done(),
+    payload: (_bytes, done) => takePayload(done),
     empty: () => {},
     over: (reason) => over.push(reason),
   });
@@ -79,6 +79,31 @@ describe('ClientSocket', () => {
     const { socket, over } = connectPeer();
     socket.send(Buffer.alloc(1_000_000), () => {});
     vi.advanceTimersByTime(300_000);
+
+    expect(over).toEqual([]);
+  });
+
+  // Its pong waits unread behind the payload.
+  test('does not give a client up whose payload the target does not take', async () => {
+    const { client, over } = connectPeer(() => {});
+    client.write(clientFrame(Buffer.from('held')));
+    await settle();
+    for (let round = 0; round < 5; round += 1) {
+      vi.advanceTimersByTime(25_000);
+      expect(await readHex(client)).toBe(pingHex);
+    }
+
+    expect(over).toEqual([]);
+  });
+
+  test('does not give a client up from which payload comes before its pong', async () => {
+    const { client, over } = connectPeer();
+    for (let round = 0; round < 5; round += 1) {
+      client.write(clientFrame(Buffer.from('payload')));
+      await settle();
+      vi.advanceTimersByTime(25_000);
+      expect(await readHex(client)).toBe(pingHex);
+    }
 
     expect(over).toEqual([]);
   });

@@ -6,8 +6,16 @@ import type { DecisionInput, Policy } from '../../lib/decision.ts';
 import { terminateSession } from '../../lib/end-session.ts';
 import { BrokerError } from '../../lib/failure.ts';
 import { readSession } from '../../lib/list-sessions.ts';
+import { renewLeases } from '../../lib/renew-leases.ts';
 import { instance, nonce, openSession, redeem, sessionId } from '../support/sessions.ts';
-import { ada, memoryAudit, testBroker, testClock, testPolicy } from '../support/test-broker.ts';
+import {
+  ada,
+  gateway,
+  memoryAudit,
+  testBroker,
+  testClock,
+  testPolicy,
+} from '../support/test-broker.ts';
 
 function start(changes: Partial<Broker> = {}) {
   const clock = testClock();
@@ -118,7 +126,7 @@ describe('redeemTicket records what it refuses', () => {
   });
 
   test('a ticket for one connection too many, which leaves no trace of a connection', async () => {
-    const { broker, audit } = start({ policy: testPolicy({ maxConnections: 1 }) });
+    const { broker, audit, clock } = start({ policy: testPolicy({ maxConnections: 1 }) });
     const { ticket } = await openSession(broker);
     await redeem(broker, ticket.ticket);
     const { ticket: second } = await createTicket(broker, ada, sessionId, { form: 'jwt' });
@@ -133,6 +141,10 @@ describe('redeemTicket records what it refuses', () => {
     expect(opened).toMatchObject([{ connection: nonce }]);
     const { connections } = await readSession(broker, ada, sessionId);
     expect(connections).toMatchObject([{ id: nonce, state: 'open' }]);
+    const connection = { connection: nonce, session: sessionId, bytesUp: 0, bytesDown: 0 };
+    clock.pass(61);
+    await renewLeases(broker, gateway, { instance, connections: [connection] });
+    expect(audit.entries.filter(({ type }) => type === 'connection.closed')).toEqual([]);
   });
 
   // The audit log may have stored what it did not confirm, and no gateway hears of that connection.
