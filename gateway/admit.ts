@@ -30,7 +30,7 @@ export async function admit(gateway: Gateway, visitor: Visitor): Promise<Admissi
   const place = gateway.capacity.take();
   try {
     const { connection, target } = isHandle(visitor.ticket)
-      ? await admitHandle(gateway, visitor)
+      ? await admitHandle(gateway, visitor, place)
       : await admitTicket(gateway, visitor, place);
     void connection.ended.then(place.release);
     return { connection, target };
@@ -48,10 +48,11 @@ async function admitTicket(gateway: Gateway, visitor: Visitor, place: Place): Pr
   checkHost(gateway, host);
   place.assign(permission.caller);
   const refused = new AbortController();
-  const limit = AbortSignal.any([toLimit(visitor), refused.signal]);
+  const limit = AbortSignal.timeout(admissionMilliseconds);
   const redeeming = redeem(gateway, visitor, limit);
   redeeming.catch(() => refused.abort());
-  const { connection, target } = await join(visitor, redeeming, dial(host, port, limit));
+  const dialLimit = AbortSignal.any([limit, visitor.gone, refused.signal]);
+  const { connection, target } = await join(visitor, redeeming, dial(host, port, dialLimit));
   const { grant } = connection;
   if (grant.host === host && grant.port === port && grant.session === session)
     return { connection, target };
@@ -61,17 +62,37 @@ async function admitTicket(gateway: Gateway, visitor: Visitor, place: Place): Pr
 }
 
 /** A handle says nothing by itself, so the broker is asked before anything is dialled. */
-async function admitHandle(gateway: Gateway, visitor: Visitor): Promise<Admission> {
-  const limit = toLimit(visitor);
-  const connection = await redeem(gateway, visitor, limit);
-  const { host, port } = connection.grant;
+async function admitHandle(gateway: Gateway, visitor: Visitor, place: Place): Promise<Admission> {
+  const limit = AbortSignal.timeout(admissionMilliseconds);
+  const connection = await redeemHandle(gateway, visitor, limit);
+  const { caller, host, port } = connection.grant;
+  endUnless(connection, 'connection-limit', () => place.assign(caller));
+  endUnless(connection, 'policy', () => checkHost(gateway, host));
+  const dialLimit = AbortSignal.any([limit, visitor.gone]);
+  return join(visitor, Promise.resolve(connection), dial(host, port, dialLimit));
+}
+
+async function redeemHandle(
+  gateway: Gateway,
+  visitor: Visitor,
+  limit: AbortSignal,
+): Promise<Connection> {
+  const place = gateway.handles.take();
   try {
-    checkHost(gateway, host);
+    place.assign(visitor.clientIp ?? '');
+    return await redeem(gateway, visitor, limit);
+  } finally {
+    place.release();
+  }
+}
+
+function endUnless(connection: Connection, reason: Ending, check: () => void): void {
+  try {
+    check();
   } catch (error) {
-    connection.end('policy');
+    connection.end(reason);
     throw error;
   }
-  return join(visitor, Promise.resolve(connection), dial(host, port, limit));
 }
 
 function checkHost(gateway: Gateway, host: string): void {
@@ -82,10 +103,7 @@ function checkHost(gateway: Gateway, host: string): void {
     );
 }
 
-function toLimit({ gone }: Visitor): AbortSignal {
-  return AbortSignal.any([gone, AbortSignal.timeout(admissionMilliseconds)]);
-}
-
+// It goes on when the visitor hangs up: of a grant that nobody waited for, nobody would report the close.
 async function redeem(gateway: Gateway, visitor: Visitor, limit: AbortSignal): Promise<Connection> {
   const { ticket, clientIp } = visitor;
   const wanted = { ticket, ...(clientIp === undefined ? {} : { clientIp }) };

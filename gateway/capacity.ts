@@ -2,56 +2,60 @@ import { BrokerError } from '../lib/failure.ts';
 
 /** A place for one connection. */
 export type Place = {
-  /** Counts the place for a caller. Fails with `connection-limit` when the caller has no more. */
-  readonly assign: (caller: string) => void;
+  /** Counts the place for whoever holds it. Fails with `connection-limit` when the holder has no more. */
+  readonly assign: (holder: string) => void;
   /** Gives the place back; again has no effect. */
   readonly release: () => void;
 };
 
 const retryAfterSeconds = 5;
 
-/** The connections that one process takes, in total and of one caller; those under way count. */
+/** How much one process takes on, in total and for one holder; what is under way counts. */
 export class Capacity {
   readonly #max: number;
-  readonly #maxPerCaller: number;
-  readonly #byCaller = new Map<string, number>();
-  #taken = 0;
+  readonly #maxPerHolder: number;
+  readonly #advice: string;
+  readonly #byHolder = new Map<string, number>();
+  // Each resolves when its place is given back.
+  readonly #taken = new Set<Promise<void>>();
 
-  constructor(max: number, maxPerCaller: number) {
+  /** The advice is for a holder that has no place left. */
+  constructor(max: number, maxPerHolder: number, advice: string) {
     this.#max = max;
-    this.#maxPerCaller = maxPerCaller;
+    this.#maxPerHolder = maxPerHolder;
+    this.#advice = advice;
   }
 
   /** Takes a place, or fails with `gateway-full`. */
   take(): Place {
-    if (this.#taken >= this.#max)
+    if (this.#taken.size >= this.#max)
       throw new BrokerError('gateway-full', 'Try again in a few seconds.', { retryAfterSeconds });
-    this.#taken += 1;
+    const { promise: released, resolve } = Promise.withResolvers<void>();
+    this.#taken.add(released);
     let holder: string | undefined;
-    let isTaken = true;
     return {
-      assign: (caller) => {
-        this.#count(caller, 1);
-        holder = caller;
+      assign: (wanted) => {
+        this.#count(wanted, 1);
+        holder = wanted;
       },
       release: () => {
-        if (!isTaken) return;
-        isTaken = false;
-        this.#taken -= 1;
+        if (!this.#taken.delete(released)) return;
         if (holder !== undefined) this.#count(holder, -1);
+        resolve();
       },
     };
   }
 
-  #count(caller: string, change: 1 | -1): void {
-    const count = (this.#byCaller.get(caller) ?? 0) + change;
-    if (count > this.#maxPerCaller)
-      throw new BrokerError(
-        'connection-limit',
-        `One caller may hold ${this.#maxPerCaller} connections at a gateway. Close some first.`,
-        { retryAfterSeconds },
-      );
-    if (count === 0) this.#byCaller.delete(caller);
-    else this.#byCaller.set(caller, count);
+  /** Resolves when no place is taken, those of connections under way included. */
+  async whenEmpty(): Promise<void> {
+    while (this.#taken.size > 0) await Promise.all(this.#taken);
+  }
+
+  #count(holder: string, change: 1 | -1): void {
+    const count = (this.#byHolder.get(holder) ?? 0) + change;
+    if (count > this.#maxPerHolder)
+      throw new BrokerError('connection-limit', this.#advice, { retryAfterSeconds });
+    if (count === 0) this.#byHolder.delete(holder);
+    else this.#byHolder.set(holder, count);
   }
 }

@@ -45,9 +45,7 @@ export class ClientSocket {
       payload: (bytes) => this.#take(bytes),
       empty: () => this.#isOpen() && sink.empty(),
       ping: (bytes) => this.#answerPing(bytes),
-      pong: () => {
-        this.#missedPongs = 0;
-      },
+      pong: () => {},
       close: (code) => this.#answerClose(code),
     });
     this.#pinging = setInterval(() => this.#ping(), pingMilliseconds);
@@ -90,6 +88,8 @@ export class ClientSocket {
 
   #read(chunk: Buffer): void {
     if (this.#isBroken) return;
+    // Any byte is a sign of life, and a pong may be behind many of them.
+    this.#missedPongs = 0;
     try {
       this.#reader.read(chunk);
     } catch (error) {
@@ -139,6 +139,8 @@ export class ClientSocket {
     this.#pings = 0;
     // A client that is behind with reading cannot have seen our ping; TCP finds out whether it is there at all.
     if (this.#socket.writableLength > 0) return;
+    // Its pong may wait unread behind payload that the target does not take.
+    if (this.#held > 0) this.#missedPongs = 0;
     if (this.#missedPongs >= maxMissedPongs) {
       this.close(closeCodes['client-lost'], 'client-lost');
       this.#sink.over('client-lost');

@@ -30,6 +30,7 @@ export async function connect(gateway: Gateway, { request, socket, head }: Upgra
     ...visitor,
     ...(clientIp === undefined ? {} : { clientIp }),
   });
+  gateway.addresses.leave(clientIp, socket);
   const { connection: id, session } = connection.grant;
   gateway.log('connection-opened', { connection: id, session, clientIp });
   socket.write(formatHandshake(handshake));

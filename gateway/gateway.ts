@@ -1,4 +1,5 @@
 import type { TrustedRoots } from '../lib/root-key.ts';
+import type { AddressLimit } from './address-limit.ts';
 import type { BrokerClient } from './broker-client.ts';
 import type { Capacity } from './capacity.ts';
 import type { Leases } from './leases.ts';
@@ -15,7 +16,11 @@ export type Gateway = {
   readonly allowedOrigins: readonly string[];
   readonly broker: Pick<BrokerClient, 'redeem'>;
   readonly leases: Leases;
+  /** Counts connections, by caller. */
   readonly capacity: Capacity;
+  /** Counts the handles that are being redeemed, by the address of the client. */
+  readonly handles: Capacity;
+  readonly addresses: AddressLimit;
   readonly isDraining: () => boolean;
   readonly log: Log;
 };

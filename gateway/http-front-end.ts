@@ -23,7 +23,6 @@ export function createHttpFrontEnd(gateway: Gateway): (socket: Socket) => void {
   const served = new WeakSet<Duplex>();
   const deadlines = new WeakMap<Duplex, NodeJS.Timeout>();
   const server = createServer({ maxHeaderSize: maxHeadBytes, insecureHTTPParser: false });
-  server.maxRequestsPerSocket = 1;
   const serveOnce = (socket: Duplex, serve: () => void): void => {
     if (served.has(socket)) socket.destroy();
     else serve();

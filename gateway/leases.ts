@@ -83,12 +83,6 @@ export class Leases {
     for (const connection of this.#live.values()) connection.cut(reason);
   }
 
-  /** Resolves when no connection is live. */
-  async whenEmpty(): Promise<void> {
-    while (this.#live.size > 0)
-      await Promise.all([...this.#live.values()].map(async ({ ended }) => ended));
-  }
-
   /** Stops renewing, and tries once more to report what has ended. */
   async stop(): Promise<void> {
     this.#state = 'stopped';

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { SecureContextOptions, Server } from 'node:tls';
 import { createServer } from 'node:tls';
+import type { AddressLimit } from './address-limit.ts';
 import type { Config } from './config.ts';
 import type { Log } from './log.ts';
 import { loadWatched } from './watched-files.ts';
@@ -24,6 +25,7 @@ const keepAliveMilliseconds = 30_000;
 export function createListener(
   { tls, maxConnections }: Pick<Config, 'tls' | 'maxConnections'>,
   frontEnds: readonly FrontEnd[],
+  addresses: AddressLimit,
   log: Log,
 ): Server {
   const server = createServer({
@@ -36,6 +38,9 @@ export function createListener(
   });
   // Room for as many that are still shaking hands, or being refused.
   server.maxConnections = maxConnections * 2;
+  server.on('connection', (socket: Socket) => {
+    if (!addresses.enter(socket)) socket.destroy();
+  });
   const reload = (): void => server.setSecureContext(readCertificate(tls));
   loadWatched([tls.certificateFile, tls.keyFile], reload, log);
   // A TLS server only tells of a handshake that failed or took too long; it leaves the socket open.

@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { createDialRule } from '../lib/address.ts';
 import type { TrustedRoots } from '../lib/root-key.ts';
 import { publicJwkShape, toTrustedRoots } from '../lib/root-key.ts';
+import { AddressLimit } from './address-limit.ts';
 import { createBrokerClient } from './broker-client.ts';
 import { Capacity } from './capacity.ts';
 import type { Config } from './config.ts';
@@ -28,6 +29,8 @@ export type RunningGateway = {
 
 const rootKeysShape = z.object({ keys: z.array(publicJwkShape).min(1) });
 const closeSeconds = 6;
+const maxHandles = 64;
+const maxHandlesPerAddress = 16;
 
 /** Starts a gateway. Rejects when a file cannot be read or the address is taken. */
 export async function startGateway(config: Config, log: Log): Promise<RunningGateway> {
@@ -35,6 +38,8 @@ export async function startGateway(config: Config, log: Log): Promise<RunningGat
   const tokens = createTokenSource(config.token, fetch);
   const broker = createBrokerClient(config.broker, instance, tokens, fetch);
   const leases = new Leases(broker, instance, log);
+  const capacity = createConnectionCapacity(config);
+  const addresses = new AddressLimit(Math.ceil(config.maxConnections / 2));
   let isDraining = false;
   const serve = createHttpFrontEnd({
     id: config.gateway,
@@ -44,11 +49,13 @@ export async function startGateway(config: Config, log: Log): Promise<RunningGat
     allowedOrigins: config.allowedOrigins,
     broker,
     leases,
-    capacity: new Capacity(config.maxConnections, config.maxConnectionsPerCaller),
+    capacity,
+    addresses,
+    handles: createHandleCapacity(config),
     isDraining: () => isDraining,
     log,
   });
-  const server = createListener(config, [{ prefix: '', serve }], log);
+  const server = createListener(config, [{ prefix: '', serve }], addresses, log);
   server.listen(config.listen);
   await once(server, 'listening');
   log('listening', { url: toUrl(server), instance });
@@ -57,13 +64,25 @@ export async function startGateway(config: Config, log: Log): Promise<RunningGat
     drain: async () => {
       isDraining = true;
       log('draining', { seconds: config.drainSeconds });
-      await withinSeconds(config.drainSeconds, leases.whenEmpty());
+      // Not only what is live: a redemption under way becomes a connection whose close has to be reported.
+      await withinSeconds(config.drainSeconds, capacity.whenEmpty());
       leases.cutAll('gateway-drained');
-      await leases.whenEmpty();
+      await capacity.whenEmpty();
       await Promise.all([leases.stop(), closeServer(server)]);
       log('drained');
     },
   };
+}
+
+function createConnectionCapacity({ maxConnections, maxConnectionsPerCaller }: Config): Capacity {
+  const advice = `One caller may hold ${maxConnectionsPerCaller} connections at a gateway. Close some first.`;
+  return new Capacity(maxConnections, maxConnectionsPerCaller, advice);
+}
+
+// Anyone can send what looks like a handle, so handles that are being redeemed never fill the gateway.
+function createHandleCapacity({ maxConnections }: Config): Capacity {
+  const max = Math.min(maxHandles, Math.ceil(maxConnections / 4));
+  return new Capacity(max, maxHandlesPerAddress, 'Try again in a few seconds.');
 }
 
 function watchRoots(file: string, log: Log): () => TrustedRoots {

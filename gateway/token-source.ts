@@ -44,11 +44,11 @@ export function createTokenSource(settings: TokenSettings, send: Send): TokenSou
       const now = Date.now();
       if (token !== undefined && now < token.renewAt) return token.value;
       const old = token !== undefined && now < token.expiresAt ? token : undefined;
-      const fresh = await withSignal(renew(), signal).catch((error: unknown) => {
-        if (old === undefined) throw error;
-        return old;
-      });
-      return fresh.value;
+      const renewed = renew();
+      if (old === undefined) return (await withSignal(renewed, signal)).value;
+      // Nobody waits for an issuer that hangs while the old token is good; the next call asks again.
+      renewed.catch(() => {});
+      return old.value;
     },
     forget: (value) => {
       if (token?.value === value) token = undefined;

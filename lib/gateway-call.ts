@@ -24,10 +24,14 @@ export const redeemRequestShape = z.strictObject({
 
 export type RedeemRequest = z.infer<typeof redeemRequestShape>;
 
+// Answers may gain members that an older gateway drops. Terms stay strict: one that a gateway does not know refuses.
+
 /** The connection that the broker grants: the only host and port that the gateway may dial for it. */
-export const redeemAnswerShape = z.strictObject({
+export const redeemAnswerShape = z.object({
   connection: id,
   session: id,
+  /** Whose session it is, so that a gateway can count connections by caller. */
+  caller: z.string().min(1),
   protocol: z.enum(protocols),
   host: z.union([z.ipv4(), z.ipv6()]),
   port: z.int().min(1).max(65_535),
@@ -52,18 +56,18 @@ export const leaseRequestShape = z.strictObject({
 export type LeaseRequest = z.infer<typeof leaseRequestShape>;
 
 /** What has changed. A connection that is not named goes on until its deadline. */
-export const leaseAnswerShape = z.strictObject({
+export const leaseAnswerShape = z.object({
   cursor: z.string(),
   /** The broker's clock, so that a gateway sees when its own is off. */
   now: time,
   verdicts: z.array(
     z.discriminatedUnion('verdict', [
-      z.strictObject({
+      z.object({
         connection: id,
         verdict: z.literal('close'),
         reason: z.enum(closeReasons).exclude(['gateway-lost']),
       }),
-      z.strictObject({ connection: id, verdict: z.literal('deadline'), deadline: time }),
+      z.object({ connection: id, verdict: z.literal('deadline'), deadline: time }),
     ]),
   ),
 });

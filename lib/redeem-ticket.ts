@@ -39,12 +39,12 @@ async function readPermission(
   pool: GatewayPool,
   request: RedeemRequest,
 ): Promise<Permission> {
+  const ticket = isHandle(request.ticket)
+    ? await findTicket(broker, pool, request)
+    : request.ticket;
   try {
-    const ticket = isHandle(request.ticket)
-      ? await openHandle(broker.state, request.ticket)
-      : request.ticket;
     const verifier = { roots: broker.keys.roots, issuer: broker.url.origin, gateway: pool.id };
-    const { permission, kid } = verifyTicket(ticket ?? '', verifier, broker.now());
+    const { permission, kid } = verifyTicket(ticket, verifier, broker.now());
     if (!(await broker.keys.isListed(kid)))
       throw new BrokerError('ticket-invalid', 'Ask for a new ticket of this session.', {
         cause: 'the key of the ticket has been withdrawn',
@@ -55,6 +55,18 @@ async function readPermission(
       await broker.audit.append([toRefused(pool, request, failure)]);
     throw failure;
   }
+}
+
+// Logged, not recorded: anyone can make up handles, and must not be able to fill the audit log.
+async function findTicket(
+  broker: Broker,
+  pool: GatewayPool,
+  { ticket: handle, clientIp }: RedeemRequest,
+): Promise<string> {
+  const ticket = await openHandle(broker.state, handle);
+  if (ticket !== undefined) return ticket;
+  broker.log('handle-unknown', { gateway: pool.id, clientIp });
+  throw new BrokerError('ticket-invalid', 'Ask for a new ticket of this session.');
 }
 
 function toRefused(
@@ -96,6 +108,7 @@ function toAnswer(broker: Broker, permission: Permission, connection: string): R
   return {
     connection,
     session: permission.session,
+    caller: permission.caller,
     protocol: permission.protocol,
     host: permission.host,
     port: permission.port,

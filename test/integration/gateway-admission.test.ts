@@ -196,14 +196,18 @@ describe('/connect refuses before any byte reaches the target', () => {
     expect(refusal.headers['retry-after']).toBe('5');
   });
 
-  test('409 when the broker grants another port than the ticket names', async () => {
+  test.each([
+    ['port', { port: 2 }],
+    ['session', { session: randomUUID() }],
+  ])('409 when the broker grants another %s than the ticket names', async (_name, grant) => {
     const session = randomUUID();
-    broker.behaviour.grant = { port: target.port + 1 };
+    broker.behaviour.grant = grant;
     const ticket = await broker.issueTicket(target.port, { session });
     const refusal = await refusalOf(gateway.open(ticket));
 
     expect([refusal.status, refusal.code]).toEqual([409, 'target-changed']);
-    expect(await broker.findClose(session)).toMatchObject({ reason: 'target-gone' });
+    const granted = { session, ...grant };
+    expect(await broker.findClose(granted.session)).toMatchObject({ reason: 'target-gone' });
   });
 
   test('403 a handle that the broker opens to a forbidden address', async () => {

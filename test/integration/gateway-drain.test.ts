@@ -60,6 +60,27 @@ describe('SIGTERM', () => {
     await gateway.stop();
   });
 
+  test('during a redemption waits for it, cuts its connection, and reports that before it exits', async () => {
+    const gateway = await GatewayProcess.start(broker, { SALLYPORT_DRAIN_SECONDS: '0' });
+    const session = randomUUID();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    Object.assign(broker.behaviour, { held: promise, lostCloses: 1 });
+    const redeeming = broker.nextRedemption();
+    const opening = gateway.open(await broker.issueTicket(target.port, { session }));
+    await redeeming;
+    gateway.process.kill('SIGTERM');
+    await gateway.findLine('draining');
+    expect(await gateway.health()).toBe(503);
+    resolve();
+    const socket = await opening;
+    socket.resume();
+
+    expect((await once(socket, 'close')).map(String)).toEqual(['4503', 'gateway-drained']);
+    expect(await gateway.exited).toBe(0);
+    expect(broker.closes).toMatchObject([{ session, reason: 'gateway-drained' }]);
+    await gateway.stop();
+  });
+
   test('a second time exits at once', async () => {
     const gateway = await GatewayProcess.start(broker, { SALLYPORT_DRAIN_SECONDS: '600' });
     await gateway.open(await broker.issueTicket(target.port));

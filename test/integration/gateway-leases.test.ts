@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { WebSocket } from 'ws';
 import type { RedeemAnswer } from '../../lib/gateway-call.ts';
 import { FakeBroker } from '../support/fake-broker.ts';
-import { GatewayProcess } from '../support/gateway-process.ts';
+import { formatUpgrade, GatewayProcess } from '../support/gateway-process.ts';
 import { TcpTarget } from '../support/tcp-target.ts';
 
 const broker = new FakeBroker();
@@ -18,7 +18,12 @@ beforeAll(async () => {
 });
 
 afterEach(() => {
-  Object.assign(broker.behaviour, { isAway: false, grant: {}, verdicts: [] });
+  Object.assign(broker.behaviour, {
+    isAway: false,
+    grant: {},
+    verdicts: [],
+    held: Promise.resolve(),
+  });
 });
 
 afterAll(async () => {
@@ -131,6 +136,31 @@ describe('a connection', () => {
     expect(await broker.findClose(session)).toMatchObject({ reason: 'lease-lost', bytesUp: 12 });
   });
 
+  // A connection that the broker has granted would be live there, and count, until its lease has run out.
+  test.each(['ticket', 'handle'])(
+    'is reported as lost when its client hung up while the %s was redeemed',
+    async (form) => {
+      const session = randomUUID();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      broker.behaviour.held = promise;
+      const redeeming = broker.nextRedemption();
+      const authorization = `Bearer ${
+        form === 'handle'
+          ? broker.issueHandle(target.port, { session })
+          : await broker.issueTicket(target.port, { session })
+      }`;
+      const socket = await gateway.openTls();
+      socket.write(formatUpgrade({ authorization }));
+      await redeeming;
+      socket.end();
+      socket.resume();
+      await once(socket, 'close');
+      resolve();
+
+      expect(await broker.findClose(session)).toMatchObject({ reason: 'client-lost' });
+    },
+  );
+
   test('that ended while the broker was away is named in leases until its report has arrived', async () => {
     const { socket, session, connection } = await openSession();
     broker.behaviour.isAway = true;
@@ -157,24 +187,4 @@ test('a clock that differs by 40 s refuses new connections and turns health red'
   expect(await other.findLine('clock-skewed')).toMatchObject({ seconds: 40 });
   await other.stop();
   await skewed.close();
-});
-
-test('one caller, and all callers, may hold as many connections as the settings say', async () => {
-  const small = await GatewayProcess.start(broker, {
-    SALLYPORT_MAX_CONNECTIONS: '3',
-    SALLYPORT_MAX_CONNECTIONS_PER_CALLER: '2',
-  });
-  const open = async (caller: string): Promise<WebSocket> =>
-    small.open(await broker.issueTicket(target.port, { caller }));
-  const first = await open('ada');
-  await open('ada');
-  await expect(open('ada')).rejects.toMatchObject({ status: 429, code: 'connection-limit' });
-  await open('eve');
-  await expect(open('eve')).rejects.toMatchObject({ status: 503, code: 'gateway-full' });
-  first.resume();
-  first.close();
-  await once(first, 'close');
-
-  expect((await open('ada')).readyState).toBe(first.OPEN);
-  await small.stop();
 });

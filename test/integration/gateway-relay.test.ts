@@ -187,6 +187,23 @@ describe('the end of a stream', () => {
     expect(hash(await received.promise)).toBe(hash(data));
   });
 
+  test('by Close of the client destroys a target that does not end within 5 s', async () => {
+    const target = await startTarget((socket) => {
+      const talk = setInterval(() => socket.write('on and on'), 100);
+      socket.resume().on('close', () => clearInterval(talk));
+    });
+    const socket = await openTo(target);
+    const arrived = await target.socket();
+    socket.close();
+    await once(arrived, 'end');
+    const start = performance.now();
+    // By a reset, which is an error.
+    await new Promise((resolve) => arrived.once('close', resolve));
+
+    expect(performance.now() - start).toBeGreaterThan(4500);
+    expect(performance.now() - start).toBeLessThan(7000);
+  });
+
   test('by a client that vanishes ends the target and is reported as lost', async () => {
     const target = await startTarget((socket) => socket.resume());
     const session = randomUUID();

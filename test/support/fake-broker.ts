@@ -34,6 +34,10 @@ export type Behaviour = {
   isAway: boolean;
   /** Cuts off this many redemptions after they have been stored. */
   lostAnswers: number;
+  /** Cuts off this many closes, as if they had not arrived. */
+  lostCloses: number;
+  /** Redemptions that come are answered when this has resolved. */
+  held: Promise<void>;
   /** Refuses every redemption with this. */
   refusal: FailureCode | undefined;
   /** Changes what is granted. */
@@ -51,6 +55,8 @@ export class FakeBroker {
   readonly behaviour: Behaviour = {
     isAway: false,
     lostAnswers: 0,
+    lostCloses: 0,
+    held: Promise.resolve(),
     refusal: undefined,
     grant: {},
     verdicts: [],
@@ -113,6 +119,11 @@ export class FakeBroker {
     return handle;
   }
 
+  /** Resolves when the next redemption has come, which may be held. */
+  async nextRedemption(): Promise<void> {
+    await once(this.#happened, 'redemption');
+  }
+
   /** Resolves with the close of a session's connection, reported already or still to come. */
   async findClose(session: string): Promise<ReportedClose> {
     for (;;) {
@@ -164,8 +175,10 @@ export class FakeBroker {
     return { access_token: 'gateway-token', expires_in: 3600, token_type: 'Bearer' };
   }
 
-  #redeem(request: RedeemRequest): RedeemAnswer | 'lost' {
+  async #redeem(request: RedeemRequest): Promise<RedeemAnswer | 'lost'> {
     this.redemptions.push(request);
+    this.#happened.emit('redemption');
+    await this.behaviour.held;
     const permission = this.#findPermission(request.ticket);
     const nonce = this.#spent.get(permission.ticket) ?? request.nonce;
     this.#spent.set(permission.ticket, nonce);
@@ -176,8 +189,8 @@ export class FakeBroker {
     }
     if (this.behaviour.refusal !== undefined)
       throw new BrokerError(this.behaviour.refusal, 'As the test wants.');
-    const { session, protocol, host, port, deadline, terms } = permission;
-    const granted = { connection: request.nonce, session, protocol, host, port, terms };
+    const { session, caller, protocol, host, port, deadline, terms } = permission;
+    const granted = { connection: request.nonce, session, caller, protocol, host, port, terms };
     const times = { deadline: deadline.toISOString(), leaseSeconds: 0.2, graceSeconds: 20 };
     return { ...granted, ...times, ...this.behaviour.grant };
   }
@@ -196,9 +209,14 @@ export class FakeBroker {
     return { cursor: `cursor-${this.leases.length}`, now, verdicts };
   }
 
-  #noteClose(connection: string, body: unknown): undefined {
+  #noteClose(connection: string, body: unknown): 'lost' | undefined {
+    if (this.behaviour.lostCloses > 0) {
+      this.behaviour.lostCloses -= 1;
+      return 'lost';
+    }
     this.closes.push({ connection, ...closeRequestShape.parse(body) });
     this.#happened.emit('close');
+    return undefined;
   }
 }
 
