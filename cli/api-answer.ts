@@ -4,12 +4,13 @@ import { CommandError, toCommandError } from './command-error.ts';
 import { exitCodes, findExitCode } from './exit-code.ts';
 import type { HttpReply } from './http.ts';
 import { parseJson } from './json.ts';
+import { parseLoosely } from './parse-loosely.ts';
 
-/** Returns the answer in its shape. Fails with the problem that it is, or with a sentence when it is neither. */
+/** Returns the answer in its shape, without members that it does not know. Fails with the problem that it is, or with a sentence when it is neither. */
 export function parseAnswer<T>(reply: HttpReply, shape: z.ZodType<T>, what: string): T {
   const body = parseJson(reply.text);
   if (reply.status < 200 || 300 <= reply.status) throw toRefusal(reply.status, body, what);
-  const parsed = shape.safeParse(body);
+  const parsed = parseLoosely(shape, body);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const where = issue === undefined ? '' : ` (/${issue.path.join('/')}: ${issue.message})`;
@@ -21,7 +22,7 @@ export function parseAnswer<T>(reply: HttpReply, shape: z.ZodType<T>, what: stri
 
 /** Returns the failure that an answer without success means, from a broker, a gateway or whatever stands before them. */
 export function toRefusal(status: number, body: unknown, what: string): CommandError {
-  const problem = problemShape.safeParse(body);
+  const problem = parseLoosely(problemShape, body);
   if (problem.success) return toCommandError(problem.data);
   return new CommandError(findExitCode({ status }), `${what} was answered with HTTP ${status}.`);
 }

@@ -40,7 +40,7 @@ export type Client = {
     query: Readonly<Record<string, string>>,
   ) => Promise<readonly SessionView[]>;
   readonly createTicket: (session: string) => Promise<TicketAnswer>;
-  readonly terminate: (session: string, timeoutMilliseconds?: number) => Promise<SessionView>;
+  readonly terminate: (session: string) => Promise<SessionView>;
 };
 
 // A broker that always names one more page must not hold us for ever.
@@ -84,11 +84,8 @@ export function createClient(http: Http, broker: URL, getToken: () => Promise<st
     listSessions: async (query) =>
       listAll(send, `api/sessions?${new URLSearchParams(query).toString()}`, sessionListShape),
     createTicket,
-    terminate: async (session, timeoutMilliseconds = 30_000) =>
-      send(
-        { method: 'POST', path: `api/sessions/${session}/terminate`, timeoutMilliseconds },
-        sessionViewShape,
-      ),
+    terminate: async (session) =>
+      send({ method: 'POST', path: `api/sessions/${session}/terminate` }, sessionViewShape),
   };
 }
 

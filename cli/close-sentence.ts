@@ -49,7 +49,7 @@ const usualReasons: Readonly<Record<number, CloseReason>> = {
   4504: 'target-timeout',
 };
 
-type Close = { readonly code: number; readonly reason: string };
+type Close = { readonly code: number; readonly reason: string; readonly isCut?: boolean };
 
 /** Whether the close says that the session as a whole is over, and not this connection alone. */
 export function isSessionEnd(close: Close): boolean {
@@ -58,11 +58,15 @@ export function isSessionEnd(close: Close): boolean {
 
 /** Returns the failure that a close of the WebSocket means, or undefined when it was a proper end. */
 export function findCloseError(close: Close): CommandError | undefined {
-  if (close.code === 1000) return undefined;
+  if (close.code === 1000) return close.isCut === true ? toFailure('client-lost') : undefined;
   const usual = usualReasons[close.code];
   if (usual === undefined) return new CommandError(exitCodes.unavailable, lostSentence);
   // The code binds, the reason only says more: no reason turns a failure into a proper end.
   const given = closeReasons.find((known) => known === close.reason);
   const reason = given === undefined || findReasonExitCode(given) === exitCodes.ok ? usual : given;
+  return toFailure(reason);
+}
+
+function toFailure(reason: CloseReason): CommandError {
   return new CommandError(findReasonExitCode(reason), sentences[reason], { code: reason });
 }

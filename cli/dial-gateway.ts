@@ -21,12 +21,13 @@ const maxProblemBytes = 64 * 1024;
 
 /**
  * Presents a ticket at its endpoint and returns the open WebSocket, paused so that no message is lost before somebody
- * listens. Fails with the gateway's problem, or with `UnreachableError`.
+ * listens. Fails with the gateway's problem, or with `UnreachableError`, also when the signal aborts before it is open.
  */
 export async function dialGateway(
   endpoint: string,
   ticket: string,
   trust: Trust,
+  signal: AbortSignal,
 ): Promise<WebSocket> {
   const url = parseSafeUrl(endpoint, 'wss:');
   if (url === undefined)
@@ -40,7 +41,8 @@ export async function dialGateway(
     maxPayload,
     ...(trust.ca === undefined ? {} : { ca: [...trust.ca] }),
   });
-  return new Promise((resolve, reject) => {
+  const stop = (): void => socket.terminate();
+  const opened = new Promise<WebSocket>((resolve, reject) => {
     socket.once('open', () => {
       socket.pause();
       resolve(socket);
@@ -51,6 +53,9 @@ export async function dialGateway(
     // Not once: what fails after the opening is told by the close that follows.
     socket.on('error', (cause) => reject(toUnreachable(url, cause)));
   });
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  return opened.finally(() => signal.removeEventListener('abort', stop));
 }
 
 async function readProblem(

@@ -14,12 +14,19 @@ export type HttpRequest = {
   readonly body?: string;
   /** 30 s when absent. */
   readonly timeoutMilliseconds?: number;
+  /** Gives the request up when it aborts. */
+  readonly signal?: AbortSignal;
 };
 
 export type HttpReply = { readonly status: number; readonly text: string };
 
 /** Sends one request and returns its answer, whatever its status. Fails with `UnreachableError` when there is none. */
 export type Http = (request: HttpRequest) => Promise<HttpReply>;
+
+/** Returns a sender whose requests are given up when the signal aborts. */
+export function stopHttp(send: Http, signal: AbortSignal): Http {
+  return async (request) => send({ ...request, signal });
+}
 
 const defaultTimeoutMilliseconds = 30_000;
 
@@ -60,11 +67,12 @@ function toOptions(request: HttpRequest, agent: http.Agent): RequestOptions {
     request.body === undefined ? {} : { 'content-length': Buffer.byteLength(request.body) };
   // A POST without a body says so: some hosts answer 411 otherwise.
   const length = request.method === 'GET' ? {} : { 'content-length': 0, ...body };
+  const timeout = AbortSignal.timeout(request.timeoutMilliseconds ?? defaultTimeoutMilliseconds);
   return {
     agent,
     method: request.method,
     headers: { ...request.headers, ...length },
-    signal: AbortSignal.timeout(request.timeoutMilliseconds ?? defaultTimeoutMilliseconds),
+    signal: request.signal === undefined ? timeout : AbortSignal.any([timeout, request.signal]),
   };
 }
 

@@ -51,6 +51,7 @@ function addSignIn(program: Command, surroundings: Surroundings): void {
       new Option('--azure-cli', 'use whoever az is signed in as').conflicts('clientCredentials'),
     )
     .option('--client-credentials', 'use SALLYPORT_CLIENT_ID and SALLYPORT_CLIENT_SECRET')
+    .option('--issuer <url>', 'where the client secret may be sent (SALLYPORT_ISSUER)')
     .action(async (options: LoginOptions, command: Command) => {
       const { logIn } = await import('./commands/login.ts');
       await logIn(await createContext(command, surroundings), options);

@@ -32,7 +32,12 @@ function quoteForShell(word: string): string {
 
 function quoteForWindows(word: string): string {
   refuseControl(word);
-  return /^[\w@+=:,./\\-]+$/.test(word) ? word : `"${word.replaceAll('"', String.raw`\"`)}"`;
+  if (/^[\w@+=:,./\\-]+$/.test(word)) return word;
+  // Two programs read the line, `cmd` and the one that it starts, and no quoting means the same to both.
+  if (/["%&|<>^]/.test(word))
+    throw new CommandError(exitCodes.usage, `On Windows use text without " % & | < > ^ for ssh.`);
+  // A backslash before a quote would take away its meaning.
+  return `"${word.replace(/\\+$/, '$&$&')}"`;
 }
 
 // A line break would end the option, and what follows would be read as the next one.

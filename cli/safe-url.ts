@@ -11,6 +11,7 @@ export function parseSafeUrl(text: string, scheme: 'https:' | 'wss:'): URL | und
 }
 
 // The URL parser has made one canonical spelling of every address by now.
-function isLoopback(hostname: string): boolean {
+/** Whether the host of a URL is this machine. */
+export function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
 }

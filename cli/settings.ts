@@ -10,6 +10,7 @@ export type GlobalOptions = {
   readonly json?: boolean;
   readonly profile?: string;
   readonly audience?: string;
+  readonly issuer?: string;
 };
 
 /** What the command line and the environment say, the first before the second. */
@@ -22,6 +23,8 @@ export type Settings = {
   /** Where the profiles are. */
   readonly folder: string;
   readonly audience?: string;
+  /** Where a client secret may be sent, in place of what the broker says. */
+  readonly issuer?: string;
   /** A workload's token, ready or to be fetched. */
   readonly token?: string;
   readonly tokenFile?: string;
@@ -63,6 +66,14 @@ function parseBroker(text: string): URL {
   return url;
 }
 
+function parseIssuer(text: string): string {
+  if (parseSafeUrl(text, 'https:') !== undefined) return text;
+  throw new CommandError(
+    exitCodes.usage,
+    `The issuer is an https URL (http only on this machine), not '${text}'.`,
+  );
+}
+
 function parseProfileName(name: string): string {
   if (/^[a-z\d][\w.-]{0,63}$/i.test(name)) return name;
   throw new CommandError(
@@ -85,21 +96,24 @@ type Read = (name: string) => string | undefined;
 function readBroker(
   read: Read,
   options: GlobalOptions,
-): Pick<Settings, 'broker' | 'caFile' | 'audience'> {
+): Pick<Settings, 'broker' | 'caFile' | 'audience' | 'issuer'> {
   const broker = options.broker ?? read('SALLYPORT_BROKER');
   const caFile = options.ca ?? read('SALLYPORT_CA');
   const audience = options.audience ?? read('SALLYPORT_AUDIENCE');
+  const issuer = options.issuer ?? read('SALLYPORT_ISSUER');
   return {
     ...(broker === undefined ? {} : { broker: parseBroker(broker) }),
     ...(caFile === undefined ? {} : { caFile: resolve(caFile) }),
     ...(audience === undefined ? {} : { audience }),
+    ...(issuer === undefined ? {} : { issuer: parseIssuer(issuer) }),
   };
 }
 
 type Workload = Pick<Settings, 'token' | 'tokenFile' | 'githubActions' | 'client'>;
 
 function readWorkload(read: Read): Workload {
-  const token = read('SALLYPORT_TOKEN');
+  // A token that was read from a file mostly ends with a line break, which no header may hold.
+  const token = read('SALLYPORT_TOKEN')?.trim() || undefined;
   const tokenFile = read('SALLYPORT_TOKEN_FILE');
   const url = read('ACTIONS_ID_TOKEN_REQUEST_URL');
   const requestToken = read('ACTIONS_ID_TOKEN_REQUEST_TOKEN');

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { link, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import * as z from 'zod';
@@ -50,16 +51,14 @@ export type TokenStore = {
 const ownerOnly = 0o600;
 const lockPollMilliseconds = 50;
 
-// Longer than a renewal may take: its holder has died.
+// Longer than a renewal may take: its holder has died, or belongs to another machine that shares the folder.
 const staleLockMilliseconds = 60_000;
 
-/** Returns the store in a folder, which is made at the first write and opens to its owner only. */
+/** Returns the store in a folder, which is made at the first write and then opens to its owner only. */
 export function createTokenStore(folder: string): TokenStore {
   const toPath = (name: string): string => join(folder, `${name}.json`);
-  const makeFolder = async (): Promise<void> => {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    await chmod(folder, 0o700);
-  };
+  // The mode is for a folder that is made here; one that was there may have other uses.
+  const makeFolder = async (): Promise<unknown> => mkdir(folder, { recursive: true, mode: 0o700 });
   return {
     read: async (name) => readProfile(toPath(name)),
     write: async (name, profile) => {
@@ -70,11 +69,13 @@ export function createTokenStore(folder: string): TokenStore {
     lock: async (name, work) => {
       await makeFolder();
       const path = join(folder, `${name}.lock`);
-      await takeLock(path);
+      const holder = `${hostname()} ${process.pid} ${randomBytes(6).toString('hex')}`;
+      await takeLock(path, holder);
       try {
         return await work();
       } finally {
-        await rm(path, { force: true });
+        // Another may have taken it over from one that slept too long.
+        if ((await readLock(path)) === holder) await rm(path, { force: true });
       }
     },
   };
@@ -135,24 +136,53 @@ async function removeFile(path: string): Promise<boolean> {
   }
 }
 
-async function takeLock(path: string): Promise<void> {
+async function takeLock(path: string, holder: string): Promise<void> {
   for (;;) {
     try {
-      await writeFile(path, String(process.pid), { mode: ownerOnly, flag: 'wx' });
+      await writeFile(path, holder, { mode: ownerOnly, flag: 'wx' });
       return;
     } catch (failure) {
       if (!hasCode(failure, 'EEXIST')) throw failure;
     }
-    if (await isStale(path)) await rm(path, { force: true });
+    const other = await readLock(path);
+    if (other !== undefined && (await isStale(path, other))) await removeLock(path, other);
     else await wait(lockPollMilliseconds);
   }
 }
 
-async function isStale(path: string): Promise<boolean> {
+async function readLock(path: string): Promise<string | undefined> {
+  return readFile(path, 'utf8').catch(() => undefined);
+}
+
+async function isStale(path: string, holder: string): Promise<boolean> {
+  const [host, pid] = holder.split(' ');
+  if (host === hostname() && !isRunning(Number(pid))) return true;
   try {
     return staleLockMilliseconds < Date.now() - (await stat(path)).mtimeMs;
   } catch {
     return false;
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (failure) {
+    return !hasCode(failure, 'ESRCH');
+  }
+}
+
+/** Removes the lock of a holder that is gone, and not the one of whoever was faster to do so. */
+async function removeLock(path: string, holder: string): Promise<void> {
+  const aside = `${path}.${randomBytes(6).toString('hex')}.stale`;
+  try {
+    await rename(path, aside);
+    // A link, never a rename: it fails where there is a lock again.
+    if ((await readLock(aside)) !== holder) await link(aside, path);
+  } catch (failure) {
+    if (!hasCode(failure, 'ENOENT') && !hasCode(failure, 'EEXIST')) throw failure;
+  } finally {
+    await rm(aside, { force: true });
   }
 }
 

@@ -6,6 +6,7 @@ import { dialGateway } from './dial-gateway.ts';
 import { exitCodes } from './exit-code.ts';
 import { keepAlive } from './keep-alive.ts';
 import { isOwnPeer } from './local-peer.ts';
+import type { TcpEnd } from './local-peer.ts';
 import type { Trust } from './trust.ts';
 import type { TunnelEvent } from './tunnel-event.ts';
 import { carryStream } from './web-socket-stream.ts';
@@ -80,7 +81,7 @@ export class Tunnel {
   async #carry(socket: Socket, connection: number): Promise<Outcome> {
     const { client, report, session, trust } = this.#ports;
     const { endpoint, ticket } = await client.createTicket(session);
-    const webSocket = await dialGateway(endpoint, ticket, trust);
+    const webSocket = await dialGateway(endpoint, ticket, trust, this.#closing.signal);
     report({ event: 'opened', connection });
     keepAlive(webSocket);
     const cut = (): void => {
@@ -100,11 +101,16 @@ export class Tunnel {
   }
 }
 
-async function refuseOthers({ localPort, remotePort }: Socket): Promise<void> {
-  const isKnown = localPort !== undefined && remotePort !== undefined;
-  if (isKnown && (await isOwnPeer({ localPort, remotePort }))) return;
+async function refuseOthers(socket: Socket): Promise<void> {
+  const local = toEnd(socket.localAddress, socket.localPort);
+  const remote = toEnd(socket.remoteAddress, socket.remotePort);
+  if (local !== undefined && remote !== undefined && (await isOwnPeer({ local, remote }))) return;
   throw new CommandError(
     exitCodes.denied,
     'The local connection is not of your own user, or was gone at once.',
   );
+}
+
+function toEnd(address: string | undefined, port: number | undefined): TcpEnd | undefined {
+  return address === undefined || port === undefined ? undefined : { address, port };
 }

@@ -9,6 +9,8 @@ export type Outcome = {
   readonly reason: string;
   readonly bytesUp: number;
   readonly bytesDown: number;
+  /** Whether some of what came down did not reach the local side. */
+  readonly isCut: boolean;
 };
 
 /** The two ends of what is carried here: standard input and output, or both sides of one TCP connection. */
@@ -24,8 +26,9 @@ const maxMessageBytes = 64 * 1024;
 // How much may wait in memory for a slow gateway before the input is held back.
 const highWaterBytes = 1024 * 1024;
 
-// A local program that reads no more must not hold a connection whose other end is gone.
-const flushMilliseconds = 10_000;
+// How long the local reader has for the rest once we were asked to end. Before that there is no limit: a slow reader is
+// not a failure, and the gateway has let go of the connection.
+const flushMilliseconds = 2_000;
 
 // How long the gateway may take to confirm a close of ours.
 const leaveMilliseconds = 5_000;
@@ -51,11 +54,11 @@ export async function carryStream(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const carriage = new Carriage(socket, ends);
-  const leave = (): void => carriage.leave(closeCodes.normal);
-  signal.addEventListener('abort', leave, { once: true });
-  if (signal.aborted) leave();
+  const stop = (): void => carriage.stop();
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
   const outcome = await carriage.ended;
-  signal.removeEventListener('abort', leave);
+  signal.removeEventListener('abort', stop);
   return outcome;
 }
 
@@ -63,6 +66,7 @@ class Carriage {
   readonly ended: Promise<Outcome>;
   readonly #socket: WebSocket;
   readonly #ends: LocalEnds;
+  readonly #impatience = new AbortController();
   #bytesUp = 0;
   #bytesDown = 0;
   #hasEndedUp = false;
@@ -73,13 +77,19 @@ class Carriage {
     this.#ends = ends;
     this.ended = new Promise((resolve) => {
       socket.once('close', (code: number, reason: Buffer) => {
-        void this.#finish(code).then(() => {
-          const [bytesUp, bytesDown] = [this.#bytesUp, this.#bytesDown];
-          resolve({ code, reason: reason.toString('utf8'), bytesUp, bytesDown });
+        void this.#finish(code).then((isFlushed) => {
+          const [bytesUp, bytesDown, isCut] = [this.#bytesUp, this.#bytesDown, !isFlushed];
+          resolve({ code, reason: reason.toString('utf8'), bytesUp, bytesDown, isCut });
         });
       });
     });
     this.#listen();
+  }
+
+  /** Ends both directions, with a moment for the local side to read the rest. */
+  stop(): void {
+    setTimeout(() => this.#impatience.abort(), flushMilliseconds).unref();
+    if (this.#isOpen()) this.leave(closeCodes.normal);
   }
 
   /** Closes the WebSocket with this code, and cuts it when the gateway does not confirm that soon. */
@@ -149,15 +159,22 @@ class Carriage {
     if (this.#hasEndedUp && this.#hasEndedDown) this.leave(closeCodes.normal);
   }
 
-  /** Lets a proper end reach the local side in full. After any other, both ends are cut. */
-  async #finish(code: number): Promise<void> {
+  /** Lets a proper end reach the local side, and returns whether it did in full. After any other, both ends are cut. */
+  async #finish(code: number): Promise<boolean> {
     const { cut, input, output } = this.#ends;
     this.#hasEndedUp = true;
-    if (code !== closeCodes.normal) return cut();
+    if (code !== closeCodes.normal) {
+      cut();
+      return false;
+    }
     output.end();
-    const signal = AbortSignal.timeout(flushMilliseconds);
+    const { signal } = this.#impatience;
     await finished(output, { readable: false, signal }).catch(() => undefined);
+    const isFlushed = output.writableFinished;
+    // Half of a stream must not pass for all of it, in a tunnel to a program of the user either.
+    if (!isFlushed) cut();
     input.destroy();
     output.destroy();
+    return isFlushed;
   }
 }

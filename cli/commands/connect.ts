@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import type { Client } from '../api-client.ts';
 import { findCloseError } from '../close-sentence.ts';
 import { openClient } from '../context.ts';
 import type { Context } from '../context.ts';
 import { dialGateway } from '../dial-gateway.ts';
+import { stopHttp } from '../http.ts';
 import { keepAlive } from '../keep-alive.ts';
 import { carryStream } from '../web-socket-stream.ts';
 import type { LocalEnds } from '../web-socket-stream.ts';
@@ -26,21 +26,35 @@ export async function connectTarget(
   options: WishOptions,
   { openEnds, signal }: ConnectEnds,
 ): Promise<void> {
-  const { client } = await openClient(context);
+  const { client } = await openClient(stopContext(context, signal));
   const wish = await prepareWish(client, target, options);
   const id = randomUUID();
-  const { endpoint, ticket } = await client.openSession(id, wish);
   try {
-    const socket = await dialGateway(endpoint, ticket, context.findTrust());
+    const { endpoint, ticket } = await client.openSession(id, wish);
+    const socket = await dialGateway(endpoint, ticket, context.findTrust(), signal);
     keepAlive(socket);
     const failure = findCloseError(await carryStream(socket, openEnds(), signal));
     if (failure !== undefined) throw failure;
   } finally {
-    await forgetSession(client, id);
+    await forgetSession(context, id);
   }
 }
 
-/** Terminates a session that is no longer needed, if the broker answers soon. */
-export async function forgetSession(client: Client, id: string): Promise<void> {
-  await client.terminate(id, terminateMilliseconds).catch(() => undefined);
+/** Returns the context with requests that are given up when the signal aborts. */
+export function stopContext(context: Context, signal: AbortSignal): Context {
+  return { ...context, http: stopHttp(context.http, signal) };
+}
+
+/**
+ * Terminates a session that is no longer needed, if the broker answers soon. One whose request got no answer may be
+ * there all the same.
+ */
+export async function forgetSession(context: Context, id: string): Promise<void> {
+  try {
+    const soon = AbortSignal.timeout(terminateMilliseconds);
+    const { client } = await openClient(stopContext(context, soon));
+    await client.terminate(id);
+  } catch {
+    // It ends at its deadline.
+  }
 }

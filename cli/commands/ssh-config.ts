@@ -27,21 +27,33 @@ export async function printSshConfig(
   const blocks = found.map((target) => {
     const connect = toConnectWords(target.reference, options);
     const proxy = [invocation.program, invocation.script, ...connect, '--port', '%p', ...words];
-    return formatHost(target, formatProxyCommand(proxy, process.platform));
+    const proxyCommand = formatProxyCommand(proxy, process.platform);
+    return formatHost(target, findAlias(target, found), proxyCommand);
   });
   if (settings.json) return terminal.printJson(found.map((target) => target.view ?? target));
   blocks.flat().forEach(terminal.print);
 }
 
+/**
+ * Returns a host's name for a target that takes no other host's place, whoever names the target; undefined where its
+ * name has a dot or is that of several.
+ */
+export function findAlias({ view }: FoundTarget, all: readonly FoundTarget[]): string | undefined {
+  if (view === undefined || !isHostName(view.name) || view.name.includes('.')) return undefined;
+  const same = all.filter((other) => other.view?.name.toLowerCase() === view.name.toLowerCase());
+  const isSole = new Set(same.map(({ reference }) => reference)).size === 1;
+  return isSole ? `${view.name}.sallyport` : undefined;
+}
+
 /** Returns the lines of one `Host` block. */
 export function formatHost(
   { reference, view }: FoundTarget,
+  alias: string | undefined,
   proxyCommand: string,
 ): readonly string[] {
-  const hosts = [reference, ...(view === undefined || !isHostName(view.name) ? [] : [view.name])];
   const port = choosePort('ssh', view);
   return [
-    `Host ${hosts.toReversed().join(' ')}`,
+    alias === undefined ? `Host ${reference}` : `Host ${alias} ${reference}`,
     `  HostKeyAlias ${reference}`,
     ...(port === 22 ? [] : [`  Port ${port}`]),
     `  ProxyCommand ${proxyCommand}`,

@@ -100,18 +100,28 @@ async function runOpenSsh(args: readonly string[]): Promise<number> {
   const child = spawn('ssh', args, { stdio: 'inherit' });
   // Ctrl-C is for what runs in the terminal; we end when ssh does.
   const ignore = (): void => undefined;
-  process.on('SIGINT', ignore);
+  // Whoever ends us knows nothing of ssh.
+  const passOn = (signal: NodeJS.Signals): void => {
+    child.kill(signal);
+  };
+  process.on('SIGINT', ignore).on('SIGTERM', passOn).on('SIGHUP', passOn);
   try {
     return await new Promise((resolve, reject) => {
-      child.once('error', (cause) => {
-        const sentence = 'Install OpenSSH: there is no ssh on the PATH.';
-        reject(new CommandError(exitCodes.unexpected, sentence, { cause }));
-      });
+      child.once('error', (cause) => reject(toSpawnError(cause)));
       child.once('exit', (code, signal) => {
         resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
       });
     });
   } finally {
-    process.off('SIGINT', ignore);
+    process.off('SIGINT', ignore).off('SIGTERM', passOn).off('SIGHUP', passOn);
   }
+}
+
+/** Returns the failure that a program which did not start is for the user. */
+export function toSpawnError(cause: NodeJS.ErrnoException): CommandError {
+  const sentence =
+    cause.code === 'ENOENT'
+      ? 'Install OpenSSH: there is no ssh on the PATH.'
+      : `ssh could not be started (${cause.code ?? cause.message}).`;
+  return new CommandError(exitCodes.unexpected, sentence, { cause });
 }

@@ -12,7 +12,7 @@ import { describeTunnelEvent } from '../tunnel-event.ts';
 import type { TunnelEvent } from '../tunnel-event.ts';
 import { prepareWish } from '../wish.ts';
 import type { WishOptions } from '../wish.ts';
-import { forgetSession } from './connect.ts';
+import { forgetSession, stopContext } from './connect.ts';
 
 export type TunnelOptions = WishOptions & { readonly local?: string; readonly keep?: boolean };
 
@@ -21,7 +21,7 @@ const address = '127.0.0.1';
 
 /**
  * Listens on this machine and joins each local connection to one of the target, in one session, until the signal or the
- * end of the session. Terminates the session at the end unless it is to be kept.
+ * end of the session, which the broker and the gateway tell. Terminates the session at the end unless it is to be kept.
  */
 export async function runTunnel(
   context: Context,
@@ -29,7 +29,7 @@ export async function runTunnel(
   options: TunnelOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { client } = await openClient(context);
+  const { client } = await openClient(stopContext(context, signal));
   const local = parsePort(options.local ?? '0', 0);
   const wish = await prepareWish(client, target, withProtocol(options));
   const session = randomUUID();
@@ -46,11 +46,12 @@ export async function runTunnel(
     const opened = await client.openSession(session, wish);
     tunnel = new Tunnel({ client, trust: context.findTrust(), session, report });
     report(toListening(opened, port));
-    await waitForEnd(tunnel, opened.session.deadline, signal, context.now());
+    await waitForEnd(tunnel, signal);
   } finally {
     server.close();
     await tunnel?.close();
-    if (tunnel !== undefined && options.keep !== true) await forgetSession(client, session);
+    // Without a tunnel nobody learned the id of a session that may be there.
+    if (tunnel === undefined || options.keep !== true) await forgetSession(context, session);
     if (tunnel !== undefined) report({ event: 'ended', session });
   }
 }
@@ -74,27 +75,13 @@ async function listen(server: Server, port: number): Promise<number> {
   return bound === null || typeof bound === 'string' ? port : bound.port;
 }
 
-async function waitForEnd(
-  tunnel: Tunnel,
-  deadline: string,
-  signal: AbortSignal,
-  now: Date,
-): Promise<void> {
-  const left = Math.max(0, new Date(deadline).getTime() - now.getTime());
-  let timer: NodeJS.Timeout | undefined;
-  const expired = new Promise<never>((_, reject) => {
-    const sentence = 'The session reached its deadline. Ask for a new one.';
-    timer = setTimeout(() => reject(new CommandError(exitCodes.conflict, sentence)), left);
-  });
+// Not until the deadline: the session may be extended meanwhile.
+async function waitForEnd(tunnel: Tunnel, signal: AbortSignal): Promise<void> {
   const interrupted = new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     signal.addEventListener('abort', () => resolve(), { once: true });
   });
-  try {
-    await Promise.race([interrupted, expired, tunnel.over]);
-  } finally {
-    clearTimeout(timer);
-  }
+  await Promise.race([interrupted, tunnel.over]);
 }
 
 function createReporter({ settings, terminal }: Context): (event: TunnelEvent) => void {

@@ -8,6 +8,7 @@ import { exitCodes } from '../exit-code.ts';
 import { parseJson } from '../json.ts';
 import type { Profile } from '../token-store.ts';
 import { toResourceScope } from './oauth.ts';
+import { parseOwnAudience, parseOwnScope } from './trusted-login.ts';
 
 type AzureProfile = Extract<Profile, { kind: 'azure-cli' }>;
 
@@ -24,17 +25,25 @@ export async function signInByAzureCli(
   broker: URL,
   discovery: Discovery,
 ): Promise<Profile> {
-  const scope = toResourceScope(discovery.login?.scope ?? '');
-  const resource = context.settings.audience ?? discovery.issuers[0]?.audience[0];
   return renewAzureCli({
     version: 1,
     kind: 'azure-cli',
     broker: broker.href,
     accessToken: '',
     expiresAt: new Date(0).toISOString(),
-    scope,
-    ...(scope !== '' || resource === undefined ? {} : { resource }),
+    ...chooseResource(context.settings.audience, discovery),
   });
+}
+
+// `az` signs for whatever its user may do in Azure.
+function chooseResource(
+  audience: string | undefined,
+  { issuers, login }: Discovery,
+): Pick<AzureProfile, 'scope' | 'resource'> {
+  if (audience !== undefined) return { scope: '', resource: audience };
+  const scope = toResourceScope(login?.scope ?? '');
+  if (scope !== '') return { scope: parseOwnScope(scope) };
+  return { scope, resource: parseOwnAudience(issuers[0]?.audience[0] ?? '') };
 }
 
 /** Returns the sign-in with a token that `az` gave just now. */

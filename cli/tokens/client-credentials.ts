@@ -5,6 +5,7 @@ import { exitCodes } from '../exit-code.ts';
 import type { Profile } from '../token-store.ts';
 import { readMetadata, requestToken, toExpiry, toIssuerError, toResourceScope } from './oauth.ts';
 import type { FormRequest, IssuerMetadata } from './oauth.ts';
+import { chooseSecretIssuer, isMicrosoft, parseOwnScope } from './trusted-login.ts';
 
 type ClientProfile = Extract<Profile, { kind: 'client-credentials' }>;
 
@@ -16,11 +17,13 @@ export async function signInAsClient(
   broker: URL,
   login: NonNullable<Discovery['login']>,
 ): Promise<Profile> {
-  const metadata = await readMetadata(context.http, login.issuer);
+  const issuer = chooseSecretIssuer(context.settings, broker, login.issuer);
+  const scope = chooseScope(context.settings.audience, issuer, login.scope);
+  const metadata = await readMetadata(context.http, issuer);
   const place: Place = {
     tokenEndpoint: metadata.token_endpoint,
     authentication: chooseAuthentication(metadata),
-    scope: toResourceScope(login.scope),
+    scope,
   };
   const { clientId, ...token } = await requestClientToken(context, place);
   const origin = { version: 1, kind: 'client-credentials', broker: broker.href } as const;
@@ -36,6 +39,13 @@ export async function renewClient(context: Context, profile: ClientProfile): Pro
       `The profile is of the client ${profile.clientId}, not of the one in SALLYPORT_CLIENT_ID. Run sallyport login --client-credentials again.`,
     );
   return { ...profile, ...token };
+}
+
+// Microsoft's issuer makes tokens for all of Azure; there the audience is in the scope.
+function chooseScope(audience: string | undefined, issuer: string, named: string): string {
+  const scope = toResourceScope(named);
+  if (!isMicrosoft(issuer)) return scope;
+  return audience === undefined ? parseOwnScope(scope) : `${audience}/.default`;
 }
 
 // A client that registered a secret may use Basic (RFC 6749, section 2.3.1), but several issuers accept only what a

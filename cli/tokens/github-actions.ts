@@ -7,6 +7,7 @@ import { exitCodes } from '../exit-code.ts';
 import { parseJson } from '../json.ts';
 import type { Settings } from '../settings.ts';
 import type { TokenSource } from '../token-source.ts';
+import { parseOwnAudience } from './trusted-login.ts';
 
 const githubIssuer = 'https://token.actions.githubusercontent.com';
 const answerShape = z.object({ value: z.string().min(1) });
@@ -37,7 +38,7 @@ async function findAudience({ http, settings }: Context, broker: URL): Promise<s
   if (settings.audience !== undefined) return settings.audience;
   const { issuers } = await discover(http, broker);
   const audience = issuers.find(({ issuer }) => issuer === githubIssuer)?.audience[0];
-  if (audience !== undefined) return audience;
+  if (audience !== undefined) return parseOwnAudience(audience);
   throw new CommandError(
     exitCodes.signIn,
     'The broker does not trust the tokens of GitHub Actions. Give --audience where it has another name for them.',

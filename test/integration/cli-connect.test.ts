@@ -151,6 +151,53 @@ describe('sallyport connect', () => {
     expect([...broker.sessions.values()]).toMatchObject([{ state: 'ended' }]);
   });
 
+  test('ends at once on SIGTERM while the broker is silent, and terminates what it asked for', async () => {
+    const asked = Promise.withResolvers<void>();
+    broker.intercept = ({ method, path }) => {
+      if (method !== 'PUT') return undefined;
+      const id = path.split('/')[3] ?? '';
+      broker.sessions.set(id, createSession(id, gateway.endpoint));
+      asked.resolve();
+      return 'stay silent';
+    };
+    const { child, ended } = cli.start('connect', 'vm-one');
+    await asked.promise;
+
+    child.kill('SIGTERM');
+
+    expect(await ended).toBe(7);
+    expect([...broker.sessions.values()]).toMatchObject([{ state: 'ended' }]);
+  });
+
+  test('terminates a session that was stored when no answer came back', async () => {
+    broker.intercept = ({ method, path }) => {
+      if (method !== 'PUT') return undefined;
+      const id = path.split('/')[3] ?? '';
+      broker.sessions.set(id, createSession(id, gateway.endpoint));
+      return 'hang up';
+    };
+
+    const run = await cli.run('connect', vm.id, '--port', '22');
+
+    expect(run.exitCode).toBe(7);
+    expect([...broker.sessions.values()]).toMatchObject([{ state: 'ended' }]);
+  });
+
+  test('ends at once on SIGTERM while the gateway is silent', async () => {
+    const dialled = Promise.withResolvers<void>();
+    gateway.refuse = () => {
+      dialled.resolve();
+      return 'stay silent';
+    };
+    const { child, ended } = cli.start('connect', 'vm-one');
+    await dialled.promise;
+
+    child.kill('SIGTERM');
+
+    expect(await ended).toBe(7);
+    expect([...broker.sessions.values()]).toMatchObject([{ state: 'ended' }]);
+  });
+
   // Memory is bounded with a stalled reader (THREATS 29): the flood stays at its source.
   test('stops reading from the gateway while nobody reads standard output', async () => {
     const flooded = Promise.withResolvers<WebSocket>();

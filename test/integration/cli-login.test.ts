@@ -1,11 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import {
+  chmodSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import * as z from 'zod';
 import { logIn } from '../../cli/commands/login.ts';
 import { createContext } from '../../cli/context.ts';
 import type { Context } from '../../cli/context.ts';
@@ -149,6 +154,19 @@ describe('sallyport login', () => {
     expect(other.seen).toEqual([]);
   });
 
+  // The broker is not asked by whom it wants to be told the secret.
+  test('sends no client secret to an issuer that only the broker names', async () => {
+    broker.issuer = 'https://thief.example';
+
+    const refused = await cli.run('login', '--client-credentials', '--broker', broker.url);
+    const own = ['--issuer', issuer.url];
+    const login = await cli.run('login', '--client-credentials', '--broker', broker.url, ...own);
+
+    expect(refused.exitCode).toBe(3);
+    expect(refused.stderr).toContain('--issuer');
+    expect(login.exitCode).toBe(0);
+  });
+
   test('uses whoever az is signed in as', async () => {
     const token = `az-${randomBytes(8).toString('hex')}`;
     const answer = JSON.stringify({ accessToken: token, expires_on: 4_000_000_000 });
@@ -165,41 +183,25 @@ describe('sallyport login', () => {
     expect(seenTokens()).toEqual([token, token]);
     expect(withAz.printed).not.toContain(token);
   });
-});
 
-describe('a workload', () => {
-  test('reads the token file at each use', async () => {
-    const file = join(folder, 'token');
-    const workload = new Cli({ SALLYPORT_BROKER: broker.url, SALLYPORT_TOKEN_FILE: file });
-    writeFileSync(file, 'first\n');
-    await workload.run('whoami');
-    writeFileSync(file, 'second\n');
-    await workload.run('whoami');
+  // A hostile broker would be sent what its user may do in Azure.
+  test('asks az for a token for Azure itself only when the user says so', async () => {
+    const az = join(folder, 'az');
+    const answer = '{"accessToken":"az-token","expires_on":4000000000}';
+    writeFileSync(az, `#!/bin/sh\necho "$@" >> '${folder}/arguments'\necho '${answer}'\n`);
+    chmodSync(az, 0o755);
+    broker.scope = 'https://management.azure.com/.default';
+    const path = `${folder}:${process.env['PATH']}`;
+    const withAz = new Cli({ SALLYPORT_CONFIG_DIR: config, PATH: path });
+    const words = ['login', '--azure-cli', '--broker', broker.url];
 
-    expect(seenTokens()).toEqual(['first', 'second']);
-  });
+    const refused = await withAz.run(...words);
+    const own = await withAz.run(...words, '--audience', 'https://own.example');
 
-  test('gets its token from GitHub Actions for the audience of the broker', async () => {
-    const asked: (string | undefined)[] = [];
-    const github = createServer((request, response) => {
-      asked.push(request.url, request.headers.authorization);
-      response.end('{"value":"github-token"}');
-    }).listen(0, '127.0.0.1');
-    await once(github, 'listening');
-    const { port } = z.object({ port: z.number() }).parse(github.address());
-    const workload = new Cli({
-      SALLYPORT_BROKER: broker.url,
-      ACTIONS_ID_TOKEN_REQUEST_URL: `http://127.0.0.1:${port}/token?api-version=2`,
-      ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request-token',
-    });
-
-    const run = await workload.run('whoami', '--audience', 'api://sallyport');
-
-    github.close();
-    expect(run).toMatchObject({ exitCode: 0 });
-    const query = 'api-version=2&audience=api%3A%2F%2Fsallyport';
-    expect(asked).toEqual([`/token?${query}`, 'Bearer request-token']);
-    expect(seenTokens()).toEqual(['github-token']);
+    expect([refused.exitCode, own.exitCode]).toEqual([3, 0]);
+    expect(readFileSync(join(folder, 'arguments'), 'utf8')).toBe(
+      'account get-access-token --resource https://own.example --output json\n',
+    );
   });
 });
 

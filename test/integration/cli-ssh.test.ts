@@ -1,16 +1,20 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { WebSocket } from 'ws';
+import * as z from 'zod';
 import { BrokerError } from '../../lib/failure.ts';
 import { startDemoTarget } from '../../local/demo-target.ts';
 import type { DemoTarget } from '../../local/demo-target.ts';
 import { startBench } from '../support/cli-bench.ts';
 import type { CliBench } from '../support/cli-bench.ts';
+import { Cli } from '../support/cli-process.ts';
 import type { CliResult } from '../support/cli-process.ts';
 import { toReply, vm } from '../support/stand-in-broker.ts';
 
@@ -31,6 +35,28 @@ function joinPort(socket: WebSocket, port: number): void {
   });
   socket.on('close', () => target.destroy());
 }
+
+describe('sallyport ssh', () => {
+  test.each(['SIGTERM', 'SIGHUP'] as const)('leaves no ssh behind on %s', async (signal) => {
+    const bench = await startBench();
+    // Says who it is, and goes only when it is told to.
+    writeFileSync(join(bench.folder, 'ssh'), '#!/bin/sh\necho $$\nexec sleep 60\n', {
+      mode: 0o755,
+    });
+    const cli = new Cli({
+      ...bench.environment,
+      PATH: `${bench.folder}:${process.env['PATH'] ?? ''}`,
+    });
+    const { child, ended } = cli.start('ssh', 'vm-one');
+    const [line] = z.tuple([z.instanceof(Buffer)]).parse(await once(child.stdout, 'data'));
+
+    child.kill(signal);
+
+    expect(await ended).toBe(128 + constants.signals[signal]);
+    expect(() => process.kill(Number(line.toString()), 0)).toThrow('ESRCH');
+    await bench.close();
+  });
+});
 
 describe.skipIf(!hasSsh && process.env['CI'] === undefined)('OpenSSH', () => {
   let bench: CliBench;
@@ -102,12 +128,16 @@ describe.skipIf(!hasSsh && process.env['CI'] === undefined)('OpenSSH', () => {
     const env = { PATH: process.env['PATH'], ...bench.environment };
     const run = promisify(execFile);
 
-    const hello = await run('ssh', [...options, 'anyone@vm-one', 'echo hello'], { env });
+    const hello = await run('ssh', [...options, 'anyone@vm-one.sallyport', 'echo hello'], { env });
     // The demo target has no SFTP, which is what -O is for.
-    await run('scp', ['-O', ...options, String(source), `anyone@vm-one:${copy}`], { env });
+    await run('scp', ['-O', ...options, String(source), `anyone@vm-one.sallyport:${copy}`], {
+      env,
+    });
 
     expect(exitCode).toBe(0);
-    expect(stdout).toContain(`Host vm-one ${vm.id}\n  HostKeyAlias ${vm.id}\n  Port 2222\n`);
+    expect(stdout).toContain(
+      `Host vm-one.sallyport ${vm.id}\n  HostKeyAlias ${vm.id}\n  Port 2222\n`,
+    );
     expect(hello.stdout).toBe('hello\n');
     expect(readFileSync(String(copy)).equals(sent)).toBe(true);
     const put = bench.broker.seen.find(({ method }) => method === 'PUT');

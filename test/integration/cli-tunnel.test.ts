@@ -10,6 +10,7 @@ import type { WebSocket } from 'ws';
 import * as z from 'zod';
 import { startBench } from '../support/cli-bench.ts';
 import type { Cli, CliProcess } from '../support/cli-process.ts';
+import { createSession } from '../support/stand-in-broker.ts';
 import type { StandInBroker } from '../support/stand-in-broker.ts';
 import type { StandInGateway } from '../support/stand-in-gateway.ts';
 
@@ -134,6 +135,27 @@ describe('sallyport tunnel', () => {
     await closed;
     expect(await ended).toBe(0);
     expect([...broker.sessions.values()]).toMatchObject([{ state: 'ended' }]);
+  });
+
+  // The one who extends a session does so elsewhere; the broker and the gateway know when it is over.
+  test('goes on past the deadline that it was told at the start', async () => {
+    broker.intercept = ({ method, path }) => {
+      const id = path.split('/')[3] ?? '';
+      if (method !== 'PUT') return undefined;
+      const session = createSession(id, gateway.endpoint);
+      broker.sessions.set(id, session);
+      const ticket = { ticket: 'unused', form: 'jwt', expiresAt: session.createdAt };
+      return { status: 201, body: { ...session, deadline: session.createdAt, ticket } };
+    };
+    gateway.serve = echo;
+    const { child, ended, port } = await startTunnel('--port', '3389');
+
+    const socket = await dial(port);
+    socket.end('still here');
+
+    expect((await buffer(socket)).toString()).toBe('still here');
+    child.kill('SIGINT');
+    expect(await ended).toBe(0);
   });
 
   test('leaves the session open with --keep', async () => {

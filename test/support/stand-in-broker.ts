@@ -5,13 +5,13 @@ import { toProblem } from '../../lib/problem.ts';
 import { sessionRequestShape } from '../../lib/session-request.ts';
 import type { SessionView } from '../../lib/session-view.ts';
 import { closeServer, listen, serveJson } from './stand-in-server.ts';
-import type { Reply, Seen } from './stand-in-server.ts';
+import type { Reply, Seen, Silence } from './stand-in-server.ts';
 
 /** The one target of the stand-in broker. */
 export const vm = { id: '5a11a000-0000-4000-8000-0000000000f1', name: 'vm-one' };
 
-/** Answers before the stand-in does; undefined lets it answer by itself, and `hang up` closes the connection. */
-type Intercept = (seen: Seen) => Reply | 'hang up' | undefined;
+/** Answers before the stand-in does, or does not answer; undefined lets it answer by itself. */
+type Intercept = (seen: Seen) => Reply | Silence | undefined;
 
 export type StandInBroker = {
   readonly url: string;
@@ -23,6 +23,9 @@ export type StandInBroker = {
   /** The service that the target offers. */
   services: { protocol: 'ssh' | 'rdp' | 'tcp'; port: number }[];
   issuer: string;
+  /** What it tells clients to ask for. */
+  scope: string;
+  audience: string;
   close: () => Promise<void>;
 };
 
@@ -38,6 +41,8 @@ export async function startBroker(endpoint: () => string): Promise<StandInBroker
     intercept: () => undefined,
     services: [{ protocol: 'ssh', port: 22 }],
     issuer: url,
+    scope: 'api://sallyport/.default',
+    audience: 'api://sallyport',
     close: async () => closeServer(server),
   };
   serveJson(server, (seen) => {
@@ -95,7 +100,7 @@ function toTarget({ services }: StandInBroker): object {
   return { ...vm, os: 'linux', power: 'running', services: offered };
 }
 
-function toDiscovery({ issuer, url }: StandInBroker): object {
+function toDiscovery({ audience, issuer, scope, url }: StandInBroker): object {
   return {
     name: 'sallyport',
     version: '0.1.0',
@@ -104,8 +109,8 @@ function toDiscovery({ issuer, url }: StandInBroker): object {
     openapi: `${url}/api/openapi.json`,
     apiVersions: ['2025-11-01'],
     root: {},
-    login: { issuer, clientId: 'sallyport-cli', scope: 'api://sallyport/.default' },
-    issuers: [{ issuer, audience: ['api://sallyport'] }],
+    login: { issuer, clientId: 'sallyport-cli', scope },
+    issuers: [{ issuer, audience: [audience] }],
   };
 }
 

@@ -16,8 +16,8 @@ export type StandInGateway = {
   readonly presented: string[];
   /** What stands behind the gateway. */
   serve: (socket: WebSocket) => void;
-  /** Refuses the upgrade instead when it returns a reply. */
-  refuse: () => Reply | undefined;
+  /** Refuses the upgrade instead when it returns a reply, or never answers it. */
+  refuse: () => Reply | 'stay silent' | undefined;
   close: () => Promise<void>;
 };
 
@@ -47,6 +47,7 @@ export async function startGateway(certificates: Certificates): Promise<StandInG
       ? toReply(new BrokerError('ticket-spent', 'Ask for another.'))
       : undefined;
     const refusal = spent ?? gateway.refuse();
+    if (refusal === 'stay silent') return;
     if (refusal !== undefined) return refuseUpgrade(stream, refusal);
     webSockets.handleUpgrade(request, stream, head, (socket) => gateway.serve(socket));
   });

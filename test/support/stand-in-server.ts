@@ -11,12 +11,15 @@ export type Seen = {
 
 export type Reply = { readonly status: number; readonly body: object };
 
-/** Answers each request with JSON, or hangs up on it. */
-export function serveJson(server: Server, answer: (seen: Seen) => Reply | 'hang up'): void {
+/** What a stand-in may do instead of answering. */
+export type Silence = 'hang up' | 'stay silent';
+
+/** Answers each request with JSON, hangs up on it, or leaves it open. */
+export function serveJson(server: Server, answer: (seen: Seen) => Reply | Silence): void {
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const reply = answer(await toSeen(request));
     if (reply === 'hang up') request.socket.destroy();
-    else send(response, reply);
+    else if (reply !== 'stay silent') send(response, reply);
   };
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     handle(request, response).catch((cause: unknown) => {

@@ -1,26 +1,10 @@
 import { PassThrough, Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import { findCloseError } from '../../cli/close-sentence.ts';
 import { carryStream } from '../../cli/web-socket-stream.ts';
 import type { LocalEnds } from '../../cli/web-socket-stream.ts';
-
-/** A WebSocket that connects nowhere: the test is the gateway. */
-class LooseSocket extends WebSocket {
-  constructor() {
-    super('ws://gateway.invalid', { createConnection: () => new PassThrough() });
-  }
-
-  override close(): void {
-    // Nobody is there.
-  }
-
-  override terminate(): void {
-    // Nobody is there.
-  }
-}
-
-const createSocket = (): WebSocket => new LooseSocket();
+import { createLooseSocket } from '../support/cli-loose-socket.ts';
 
 /** An output that takes its first chunk for as long as nobody calls `read`. */
 function createSlowEnds(): LocalEnds & {
@@ -61,14 +45,21 @@ function sendAndClose(socket: WebSocket): void {
 describe('carryStream, when the gateway has closed properly', () => {
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    // The fake clock does not drive it by itself.
+    vi.spyOn(AbortSignal, 'timeout').mockImplementation((milliseconds) => {
+      const controller = new AbortController();
+      setTimeout(() => controller.abort(), milliseconds);
+      return controller.signal;
+    });
   });
 
   afterEach(() => {
     vi.useRealTimers();
+    vi.restoreAllMocks();
   });
 
   test('waits for a slow reader for an hour and more', async () => {
-    const [socket, ends] = [createSocket(), createSlowEnds()];
+    const [socket, ends] = [createLooseSocket(), createSlowEnds()];
     const carried = carryStream(socket, ends, new AbortController().signal);
 
     sendAndClose(socket);
@@ -81,7 +72,7 @@ describe('carryStream, when the gateway has closed properly', () => {
 
   // A file that is half there must not look whole to a script.
   test('is a failure when the reader goes away before the last byte', async () => {
-    const [socket, ends] = [createSocket(), createSlowEnds()];
+    const [socket, ends] = [createLooseSocket(), createSlowEnds()];
     const carried = carryStream(socket, ends, new AbortController().signal);
 
     sendAndClose(socket);
@@ -93,7 +84,7 @@ describe('carryStream, when the gateway has closed properly', () => {
   });
 
   test('lets a signal cut off a reader that never reads', async () => {
-    const [socket, ends, stop] = [createSocket(), createSlowEnds(), new AbortController()];
+    const [socket, ends, stop] = [createLooseSocket(), createSlowEnds(), new AbortController()];
     const carried = carryStream(socket, ends, stop.signal);
 
     sendAndClose(socket);

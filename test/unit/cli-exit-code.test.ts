@@ -100,7 +100,7 @@ describe('parseAnswer', () => {
 
   // A broker may be newer than the command.
   test('drops members that it does not know, at any depth, and keeps the others', () => {
-    const terms = { maxSeconds: 60 };
+    const terms = { maxDurationSeconds: 60 };
     const service = { protocol: 'ssh', port: 22, terms };
     const known = { id: '5a11a000-0000-4000-8000-0000000000f1', name: 'vm-one', os: 'linux' };
     const target = { ...known, power: 'running', services: [service, service] };

@@ -28,6 +28,11 @@ describe('parseSettings', () => {
     });
   });
 
+  test('takes a token from a file that ends with a line break', () => {
+    expect(parseSettings({ SALLYPORT_TOKEN: 'token\n' }, {}, machine).token).toBe('token');
+    expect(parseSettings({ SALLYPORT_TOKEN: ' \n' }, {}, machine).token).toBeUndefined();
+  });
+
   test.each([
     ['https://broker.example/base', 'https://broker.example/base/'],
     ['http://127.0.0.1:7071', 'http://127.0.0.1:7071/'],
