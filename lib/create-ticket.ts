@@ -2,6 +2,7 @@ import type { Actor, AuditEvent } from './audit.ts';
 import type { Broker } from './broker.ts';
 import { withinCallerBudget, withinTargetBudget } from './budget-check.ts';
 import type { Caller } from './caller.ts';
+import { decideAgain } from './decide-again.ts';
 import { toDecisionInput } from './decide.ts';
 import { BrokerError } from './failure.ts';
 import { prepareTicket } from './issue-ticket.ts';
@@ -37,7 +38,7 @@ export async function createTicket(
   );
   const signal = AbortSignal.timeout(targetsMilliseconds);
   const target = await findSameTarget(broker, session, signal);
-  const decided = await decideAgain(broker, caller, session, { target, ...request });
+  const decided = await decideOnTarget(broker, caller, session, { target, ...request });
   const host = await recordRefusal(broker, decided.session, async () => {
     requireUnlocked(locks, toLockable(broker, id, session.input));
     return findSameHost(broker, decided, signal);
@@ -63,7 +64,7 @@ type Decided = {
   readonly event: AuditEvent;
 };
 
-async function decideAgain(
+async function decideOnTarget(
   broker: Broker,
   caller: Caller,
   session: Session,
@@ -77,20 +78,10 @@ async function decideAgain(
   const wish = { ...first.context, protocol, port };
   const circumstance = { now: broker.now(), ...(clientIp === undefined ? {} : { clientIp }) };
   const input = toDecisionInput(caller, target, wish, circumstance);
-  const decision = broker.policy.decide(input);
-  const { policies, digest } = decision;
-  const facts = { session: session.id, policies, digest, input };
-  if (decision.outcome === 'deny') {
-    const { advice } = decision;
-    await broker.audit.append([{ type: 'session.denied', ...facts, advice }]);
-    throw new BrokerError('access-denied', 'Policy no longer permits this session.', { advice });
-  }
-  const { terms } = decision;
-  return {
-    session: { ...session, terms, digest, deadline: toDeadline(session, terms.maxDurationSeconds) },
-    target,
-    event: { type: 'session.allowed', ...facts, terms },
-  };
+  const sentence = 'Policy no longer permits this session.';
+  const { terms, digest, event } = await decideAgain(broker, session.id, input, sentence);
+  const deadline = toDeadline(session, terms.maxDurationSeconds);
+  return { session: { ...session, terms, digest, deadline }, target, event };
 }
 
 // A later decision may shorten a session, never lengthen it.

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import type { Broker } from './broker.ts';
 import { withinCallerBudget, withinTargetBudget } from './budget-check.ts';
 import type { Caller } from './caller.ts';
+import { decideAgain } from './decide-again.ts';
 import { toDecisionInput } from './decide.ts';
 import { BrokerError } from './failure.ts';
 import { readLocks, requireUnlocked, toLockable } from './lock.ts';
@@ -92,16 +93,9 @@ async function decideDeadline(
   };
   const ip = clientIp === undefined ? {} : { clientIp };
   const input = toDecisionInput(caller, target, wish, { now, ...ip });
-  const decision = broker.policy.decide(input);
-  const { policies, digest } = decision;
-  const facts = { session: session.id, policies, digest, input };
-  if (decision.outcome === 'deny') {
-    const { advice } = decision;
-    await broker.audit.append([{ type: 'session.denied', ...facts, advice }]);
-    throw new BrokerError('access-denied', 'Policy does not permit a longer session.', { advice });
-  }
-  const { terms } = decision;
-  await broker.audit.append([{ type: 'session.allowed', ...facts, terms }]);
+  const sentence = 'Policy does not permit a longer session.';
+  const { terms, event } = await decideAgain(broker, session.id, input, sentence);
+  await broker.audit.append([event]);
   const allowed = Math.min(wish.durationSeconds, terms.maxDurationSeconds ?? cap);
   return new Date((begun + allowed) * 1000).toISOString();
 }

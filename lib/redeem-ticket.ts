@@ -1,6 +1,7 @@
 import type { AuditEvent } from './audit.ts';
 import type { Broker, GatewayPool } from './broker.ts';
 import type { Caller } from './caller.ts';
+import { decideAgain } from './decide-again.ts';
 import { BrokerError } from './failure.ts';
 import type { RedeemAnswer, RedeemRequest } from './gateway-call.ts';
 import { isHandle, openHandle } from './handle.ts';
@@ -138,13 +139,7 @@ async function checkSession(
   const now = Math.floor(broker.now().getTime() / 1000);
   const { id: session, input: first } = stored.session;
   const input = { ...first, context: { ...first.context, now } };
-  const decision = broker.policy.decide(input);
-  if (decision.outcome === 'deny') {
-    const { policies, digest, advice } = decision;
-    const denied = { session, policies, digest, input, advice };
-    await broker.audit.append([{ type: 'session.denied', ...denied }]);
-    throw new BrokerError('access-denied', 'Policy no longer permits this session.', { advice });
-  }
+  await decideAgain(broker, session, input, 'Policy no longer permits this session.');
   if (!broker.mayDial(permission.host))
     throw new BrokerError('address-forbidden', 'The address of the target may not be dialled.');
   return stored;

@@ -3,9 +3,12 @@ import { explainAnswerShape } from '../../lib/explain.ts';
 import type { Broker } from '../../lib/broker.ts';
 import type { Caller } from '../../lib/caller.ts';
 import { createPolicyEngine } from '../../lib/policy-engine.ts';
+import { collectLogLines } from '../support/log-lines.ts';
 import { call } from '../support/call.ts';
 import { decisionInput, loadPolicyText, team } from '../support/policies.ts';
 import { ada, eve, testBroker, testTargets, vm } from '../support/test-broker.ts';
+
+collectLogLines();
 
 const absentId = '99999999-9999-4999-8999-999999999999';
 

@@ -3,10 +3,13 @@ import type { AuditEvent } from '../../lib/audit.ts';
 import type { Broker } from '../../lib/broker.ts';
 import { readPastDecisions } from '../../lib/simulate-audit.ts';
 import { simulateAnswerShape } from '../../lib/simulate-view.ts';
+import { collectLogLines } from '../support/log-lines.ts';
 import { call } from '../support/call.ts';
 import { decisionInput, loadPolicyText, team } from '../support/policies.ts';
 import { openTestAudit } from '../support/test-audit.ts';
 import { ada, testBroker } from '../support/test-broker.ts';
+
+collectLogLines();
 
 const current = `@id("team") permit (principal in Group::"${team}", action, resource);`;
 const closed = `${current} @id("closed") forbid (principal, action, resource) when { context.port == 3389 };`;
