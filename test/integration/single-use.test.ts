@@ -161,12 +161,34 @@ describe('two gateways and two brokers on one store', () => {
       expect(chain.map(({ seq }) => seq)).toEqual(chain.map((_, i) => i + (chain[0]?.seq ?? 0)));
   });
 
+  test('a body that is refused is refused over the wire: 411, 413, 415, and 400 with a pointer', async () => {
+    const authorization = `Bearer ${await stack.getToken('ada')}`;
+    const send = async (type: string, body: RequestInit['body']) =>
+      fetch(`${stack.url}/api/sessions`, {
+        method: 'POST',
+        headers: { authorization, 'content-type': type },
+        body: body ?? null,
+        duplex: 'half',
+      });
+    const json = 'application/json';
+
+    const chunked = await send(json, new Blob(['{}']).stream());
+    const large = await send(json, JSON.stringify({ reason: 'x'.repeat(70_000) }));
+    const typed = await send('text/plain', '{}');
+    const faulty = await send(json, JSON.stringify({ target: 'x', protocol: 'telnet' }));
+
+    expect([chunked, large, typed, faulty].map(({ status }) => status)).toEqual([
+      411, 413, 415, 400,
+    ]);
+    expect(await faulty.json()).toMatchObject({ faults: [{ pointer: '/protocol' }] });
+  });
+
   // Of a full run with real tickets, tokens and a gateway's secret.
   test('no ticket, token or secret is in any log line', () => {
     const text = stack.lines.join('\n');
 
     expect(stack.lines.length).toBeGreaterThan(50);
-    expect(text).not.toMatch(/eyJ[\w-]+\.[\w-]+/);
+    expect(text).not.toMatch(/eyJ[\w-]+\.[\w-]+|PRIVATE KEY|"d":/);
     for (const secret of Object.values(stack.issuer.secrets)) expect(text).not.toContain(secret);
   });
 });
