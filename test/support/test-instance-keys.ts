@@ -67,8 +67,9 @@ export function openTestKeys(findFault: FindTableFault = () => undefined): Insta
   };
 }
 
-/** Lets what runs in the background go on until the condition holds. */
+/** Lets what runs in the background go on until the condition holds, for three seconds at most: keys are made on a thread. */
 export async function settle(isDone: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 1000 && !isDone(); turn += 1)
+  const deadline = performance.now() + 3000;
+  while (!isDone() && performance.now() < deadline)
     await new Promise((resolve) => void setImmediate(resolve));
 }
