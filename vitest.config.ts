@@ -1,15 +1,35 @@
 import { defineConfig } from 'vitest/config';
 
-// Integration tests start real programs on two cores: one file at a time keeps their deadlines honest.
-const integration = { fileParallelism: false, testTimeout: 60_000, hookTimeout: 60_000 };
+// Unit tests share no state, so a process can run many files and load each module once.
+const unit = { include: ['test/unit/**/*.test.ts'], isolate: false };
 
-export default defineConfig({
+// Integration tests start real programs on two cores: one file at a time keeps their deadlines honest. The properties
+// run here as often as they are promised to; in the unit project they run as often as one has time for.
+const integration = {
+  include: ['test/integration/**/*.test.ts', 'test/unit/*-properties.test.ts'],
+  fileParallelism: false,
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+};
+
+// For hours when nobody waits: every unit test with its properties in their long form, and what only shows after long.
+const soak = {
+  include: ['test/soak/**/*.test.ts', ...unit.include],
+  setupFiles: ['test/soak/many-runs.ts'],
+  fileParallelism: false,
+  testTimeout: 1_800_000,
+};
+
+export default defineConfig(({ mode }) => ({
   test: {
     // Outside its host @azure/functions says at each import that it registers nothing, which is what a test wants.
     onConsoleLog: (log) => !/in test mode|cannot have a body|test mode/.test(log),
-    projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
-      { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...integration } },
-    ],
+    projects:
+      mode === 'soak'
+        ? [{ test: { name: 'soak', provide: { effort: 'long' }, ...soak } }]
+        : [
+            { test: { name: 'unit', provide: { effort: 'short' }, ...unit } },
+            { test: { name: 'integration', provide: { effort: 'full' }, ...integration } },
+          ],
   },
-});
+}));

@@ -5,11 +5,16 @@ import { exitCodes, findExitCode } from './exit-code.ts';
 import type { HttpReply } from './http.ts';
 import { parseJson } from './json.ts';
 import { parseLoosely } from './parse-loosely.ts';
+import { readRetryAfter } from './retry-after.ts';
+
+/** What of a reply decides what it means. */
+type Answer = Pick<HttpReply, 'status' | 'text'> & Partial<HttpReply>;
 
 /** Returns the answer in its shape, without members that it does not know. Fails with the problem that it is, or with a sentence when it is neither. */
-export function parseAnswer<T>(reply: HttpReply, shape: z.ZodType<T>, what: string): T {
+export function parseAnswer<T>(reply: Answer, shape: z.ZodType<T>, what: string): T {
   const body = parseJson(reply.text);
-  if (reply.status < 200 || 300 <= reply.status) throw toRefusal(reply.status, body, what);
+  if (reply.status < 200 || 300 <= reply.status)
+    throw toRefusal(reply.status, body, what, readRetryAfter(reply.headers));
   const parsed = parseLoosely(shape, body);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
@@ -21,8 +26,15 @@ export function parseAnswer<T>(reply: HttpReply, shape: z.ZodType<T>, what: stri
 }
 
 /** Returns the failure that an answer without success means, from a broker, a gateway or whatever stands before them. */
-export function toRefusal(status: number, body: unknown, what: string): CommandError {
+export function toRefusal(
+  status: number,
+  body: unknown,
+  what: string,
+  retryAfterSeconds?: number,
+): CommandError {
+  const pause = retryAfterSeconds === undefined ? {} : { retryAfterSeconds };
   const problem = parseLoosely(problemShape, body);
-  if (problem.success) return toCommandError(problem.data);
-  return new CommandError(findExitCode({ status }), `${what} was answered with HTTP ${status}.`);
+  if (problem.success) return toCommandError(problem.data, pause);
+  const sentence = `${what} was answered with HTTP ${status}.`;
+  return new CommandError(findExitCode({ status }), sentence, pause);
 }

@@ -1,4 +1,8 @@
 import type * as z from 'zod';
+import type { ApprovalRequest, PendingView } from '../lib/approval-view.ts';
+import { pendingListShape } from '../lib/approval-view.ts';
+import type { OperationView } from '../lib/operation-view.ts';
+import { operationViewShape } from '../lib/operation-view.ts';
 import type { sessionRequestShape } from '../lib/session-request.ts';
 import {
   discoveryShape,
@@ -11,22 +15,28 @@ import {
 } from '../lib/session-view.ts';
 import type { SessionView } from '../lib/session-view.ts';
 import { parseAnswer } from './api-answer.ts';
-import { CommandError, UnreachableError } from './command-error.ts';
+import { createExchange, jsonAccepted, sendTwice } from './api-call.ts';
+import type { Call, Exchange } from './api-call.ts';
+import type { GetToken } from './claims-challenge.ts';
+import { CommandError } from './command-error.ts';
 import { exitCodes } from './exit-code.ts';
-import type { Http, HttpReply, HttpRequest } from './http.ts';
+import type { Http, HttpReply } from './http.ts';
+import { readRetryAfter } from './retry-after.ts';
 
 export type SessionWish = z.input<typeof sessionRequestShape>;
 export type TargetView = z.infer<typeof targetViewShape>;
-type TicketAnswer = z.infer<typeof ticketAnswerShape>;
+export type TicketAnswer = z.infer<typeof ticketAnswerShape>;
 export type Discovery = z.infer<typeof discoveryShape>;
 type Whoami = z.infer<typeof whoamiShape>;
 
-/** A session that was just requested, with a ticket for its first connection. */
-export type OpenedSession = {
-  readonly session: SessionView;
-  readonly endpoint: string;
-  readonly ticket: string;
-};
+/** Where something that takes its time is, and how long to wait before it is asked for again. */
+export type Operation = OperationView & { readonly retryAfterSeconds?: number };
+
+/** A session that was asked for, and when to look again where that takes its time. */
+export type Opening = { readonly session: SessionView; readonly retryAfterSeconds?: number };
+
+/** A session for which more time was asked for, and whether that waits for an approval. */
+export type Extension = Opening & { readonly isWaiting: boolean };
 
 /** The calls of the broker that the commands make. Each answer has been checked against its shape. */
 export type Client = {
@@ -35,90 +45,106 @@ export type Client = {
   /** Returns undefined when there is no such target, or the caller may not reach it. */
   readonly findTarget: (id: string) => Promise<TargetView | undefined>;
   /** Requests a session under a new id that the caller of this function chose; safe to repeat. */
-  readonly openSession: (id: string, wish: SessionWish) => Promise<OpenedSession>;
+  readonly openSession: (id: string, wish: SessionWish) => Promise<Opening>;
+  readonly readSession: (id: string) => Promise<SessionView>;
   readonly listSessions: (
     query: Readonly<Record<string, string>>,
   ) => Promise<readonly SessionView[]>;
   readonly createTicket: (session: string) => Promise<TicketAnswer>;
+  readonly extendSession: (session: string, durationSeconds: number) => Promise<Extension>;
   readonly terminate: (session: string) => Promise<SessionView>;
+  readonly readOperation: (id: string) => Promise<Operation>;
+  /** Returns what the caller may decide, oldest first. */
+  readonly listApprovals: () => Promise<readonly PendingView[]>;
+  /** Decides on the request with that entity tag and on no other. */
+  readonly decide: (
+    { id, etag }: Pick<PendingView, 'id' | 'etag'>,
+    decision: ApprovalRequest,
+  ) => Promise<SessionView>;
 };
 
 // A broker that always names one more page must not hold us for ever.
 const maxPages = 1000;
 
-const json = { accept: 'application/problem+json, application/json' };
-const jsonBody = { ...json, 'content-type': 'application/json' };
-
 /** Returns what the broker tells anybody about itself. */
 export async function discover(http: Http, broker: URL): Promise<Discovery> {
   const url = new URL('.well-known/sallyport', broker).href;
-  const reply = await sendTwice(http, { method: 'GET', url, headers: json });
+  const reply = await sendTwice(http, { method: 'GET', url, headers: jsonAccepted });
   return parseAnswer(reply, discoveryShape, url);
 }
 
 /** Returns a client of the broker. The token is asked for at each call, so that it can be renewed under a long one. */
-export function createClient(http: Http, broker: URL, getToken: () => Promise<string>): Client {
-  const send: Send = async ({ path, ...request }, shape) => {
-    const url = new URL(path, broker);
-    // INVARIANT: a token goes to the broker alone, whatever a `nextLink` says.
-    if (url.origin !== broker.origin)
-      throw new CommandError(
-        exitCodes.unexpected,
-        `The broker refers to another host, ${url.host}.`,
-      );
-    const authorization = `Bearer ${await getToken()}`;
-    const headers = { ...(request.body === undefined ? json : jsonBody), authorization };
-    const reply = await sendTwice(http, { ...request, url: url.href, headers });
-    return parseAnswer(reply, shape, `${request.method} ${url.pathname}`);
-  };
-  const createTicket = async (session: string): Promise<TicketAnswer> =>
-    send(
-      { method: 'POST', path: `api/sessions/${session}/tickets`, body: '{"form":"jwt"}' },
-      ticketAnswerShape,
-    );
+export function createClient(http: Http, broker: URL, getToken: GetToken): Client {
+  const exchange = createExchange(http, broker, getToken);
+  const send: Send = async (call, shape) =>
+    parseAnswer(await exchange(call), shape, describeCall(call));
+  const get: Get = async (path, shape) => send({ method: 'GET', path }, shape);
+  const post = async <T>(path: string, body: object, shape: z.ZodType<T>): Promise<T> =>
+    send({ method: 'POST', path, body: JSON.stringify(body) }, shape);
   return {
-    whoami: async () => send({ method: 'GET', path: 'api/whoami' }, whoamiShape),
-    listTargets: async () => listAll(send, 'api/targets', targetListShape),
-    findTarget: async (id) => findTarget(send, id),
-    openSession: async (id, wish) => openSession(send, createTicket, id, wish),
+    whoami: async () => get('api/whoami', whoamiShape),
+    listTargets: async () => listAll(get, 'api/targets', targetListShape),
+    findTarget: async (id) => findTarget(get, id),
+    openSession: async (id, wish) =>
+      open(exchange, { method: 'PUT', path: toSessionPath(id), body: JSON.stringify(wish) }),
+    readSession: async (id) => get(toSessionPath(id), sessionViewShape),
     listSessions: async (query) =>
-      listAll(send, `api/sessions?${new URLSearchParams(query).toString()}`, sessionListShape),
-    createTicket,
+      listAll(get, `api/sessions?${new URLSearchParams(query).toString()}`, sessionListShape),
+    createTicket: async (session) =>
+      post(`${toSessionPath(session)}/tickets`, { form: 'jwt' }, ticketAnswerShape),
+    extendSession: async (session, durationSeconds) => {
+      const body = JSON.stringify({ durationSeconds });
+      return open(exchange, { method: 'POST', path: `${toSessionPath(session)}/extend`, body });
+    },
     terminate: async (session) =>
-      send({ method: 'POST', path: `api/sessions/${session}/terminate` }, sessionViewShape),
+      send({ method: 'POST', path: `${toSessionPath(session)}/terminate` }, sessionViewShape),
+    readOperation: async (id) => readOperation(exchange, id),
+    listApprovals: async () => listAll(get, 'api/approvals', pendingListShape),
+    decide: async ({ id, etag }, decision) => {
+      const call: Call = {
+        method: 'POST',
+        path: `${toSessionPath(id)}/approval`,
+        headers: { 'if-match': etag },
+        body: JSON.stringify(decision),
+      };
+      return send(call, sessionViewShape);
+    },
   };
 }
 
-type Call = Omit<HttpRequest, 'url' | 'headers'> & { readonly path: string };
 type Send = <T>(call: Call, shape: z.ZodType<T>) => Promise<T>;
+type Get = <T>(path: string, shape: z.ZodType<T>) => Promise<T>;
 
-// Each call may be repeated: a PUT carries its id, a termination is final, a second ticket harms nobody.
-async function sendTwice(http: Http, request: HttpRequest): Promise<HttpReply> {
-  try {
-    return await http(request);
-  } catch (failure) {
-    if (!(failure instanceof UnreachableError)) throw failure;
-    return http(request);
-  }
+// An id may be what the user typed.
+function toSessionPath(id: string): string {
+  return `api/sessions/${encodeURIComponent(id)}`;
 }
 
-async function openSession(
-  send: Send,
-  createTicket: Client['createTicket'],
-  id: string,
-  wish: SessionWish,
-): Promise<OpenedSession> {
-  const call: Call = { method: 'PUT', path: `api/sessions/${id}`, body: JSON.stringify(wish) };
-  const session = await send(call, sessionViewShape);
-  // The answer to a repeated request has no ticket: the first one may have been read by then.
-  const { ticket } = session.ticket ?? (await createTicket(id));
-  return { session, endpoint: session.endpoint, ticket };
+function describeCall({ method, path }: Call): string {
+  const [named = ''] = path.replace(/^https?:\/\/[^/]*\//, '').split('?');
+  return `${method} /${named}`;
 }
 
-async function findTarget(send: Send, id: string): Promise<TargetView | undefined> {
+async function readOperation(exchange: Exchange, id: string): Promise<Operation> {
+  const call: Call = { method: 'GET', path: `api/operations/${encodeURIComponent(id)}` };
+  const reply = await exchange(call);
+  return { ...parseAnswer(reply, operationViewShape, describeCall(call)), ...readPause(reply) };
+}
+
+async function open(exchange: Exchange, call: Call): Promise<Extension> {
+  const reply = await exchange(call);
+  const session = parseAnswer(reply, sessionViewShape, describeCall(call));
+  return { session, isWaiting: reply.status === 202, ...readPause(reply) };
+}
+
+function readPause({ headers }: HttpReply): { readonly retryAfterSeconds?: number } {
+  const retryAfterSeconds = readRetryAfter(headers);
+  return retryAfterSeconds === undefined ? {} : { retryAfterSeconds };
+}
+
+async function findTarget(get: Get, id: string): Promise<TargetView | undefined> {
   try {
-    const path = `api/targets/${encodeURIComponent(id)}`;
-    return await send({ method: 'GET', path }, targetViewShape);
+    return await get(`api/targets/${encodeURIComponent(id)}`, targetViewShape);
   } catch (failure) {
     if (failure instanceof CommandError && failure.exitCode === exitCodes.notFound)
       return undefined;
@@ -129,14 +155,14 @@ async function findTarget(send: Send, id: string): Promise<TargetView | undefine
 type Page<T> = { readonly value: readonly T[]; readonly nextLink?: string | undefined };
 
 async function listAll<T>(
-  send: Send,
+  get: Get,
   first: string,
   shape: z.ZodType<Page<T>>,
 ): Promise<readonly T[]> {
   const all: T[] = [];
   let path: string | undefined = first;
   for (let pages = 0; path !== undefined && pages < maxPages; pages += 1) {
-    const page: Page<T> = await send({ method: 'GET', path }, shape);
+    const page: Page<T> = await get(path, shape);
     all.push(...page.value);
     path = page.nextLink;
   }

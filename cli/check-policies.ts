@@ -1,15 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readCaseFolder, readPolicyFolder } from '../lib/file/policy-folder.ts';
-import { runCases } from '../lib/policy-case.ts';
-import { createPolicyEngine } from '../lib/policy-engine.ts';
+import { readPolicyFolder } from '../lib/file/policy-folder.ts';
 import { checkIsolated } from '../lib/policy-isolation.ts';
 import { countPolicies, type Finding, type PolicyFile } from '../lib/policy-scan.ts';
 import { policySchema } from '../lib/policy-schema.ts';
-import { loadPolicy } from '../lib/policy.ts';
+import { type PolicyTests, runPolicyTests } from './policy-tests.ts';
 
 const schemaName = 'sallyport.cedarschema';
 const timeoutMilliseconds = 30_000;
+const untested: PolicyTests = { cases: 0, findings: [], doubts: [] };
 
 // Checks a folder of policies and runs its tests: `node cli/check-policies.ts [folder]`.
 const folder = process.argv[2] ?? 'policies';
@@ -24,8 +23,9 @@ async function checkFolder(path: string): Promise<0 | 1> {
   const files = await readPolicyFolder(path);
   const faults = [...(await checkSchema(path)), ...(await checkFiles(files))];
   // A set that is not sound decides nothing.
-  const tests = faults.length > 0 ? { cases: 0, findings: [] } : await runTests(path, files);
+  const tests = faults.length > 0 ? untested : await runPolicyTests(path, files);
   const findings = [...faults, ...tests.findings];
+  for (const doubt of tests.doubts) console.error(`Denied in doubt: ${doubt}`);
   for (const { file, line, detail } of findings)
     console.error(`${join(path, file)}:${line}: ${detail}`);
   console.log(`${countPolicies(files)} policies, ${tests.cases} tests, ${findings.length} failed`);
@@ -44,22 +44,4 @@ async function checkSchema(path: string): Promise<readonly Finding[]> {
   if (text.replaceAll('\r\n', '\n') === policySchema) return [];
   const detail = 'This is a copy of lib/policy-schema.ts, which counts: put it back.';
   return [{ file: schemaName, line: 1, detail }];
-}
-
-async function runTests(
-  path: string,
-  files: readonly PolicyFile[],
-): Promise<ReturnType<typeof runCases>> {
-  const doubts: string[] = [];
-  const log = (_event: string, facts: Readonly<Record<string, unknown>> = {}): void => {
-    doubts.push(String(facts['cause']));
-  };
-  const policy = loadPolicy(files, createPolicyEngine(), log);
-  const tests = await readCaseFolder(join(path, 'tests'));
-  const runs = tests.map((file) => runCases(policy, { ...file, name: join('tests', file.name) }));
-  for (const doubt of doubts) console.error(`Denied in doubt: ${doubt}`);
-  return {
-    cases: runs.reduce((sum, { cases }) => sum + cases, 0),
-    findings: runs.flatMap(({ findings }) => findings),
-  };
 }

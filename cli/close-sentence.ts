@@ -24,6 +24,7 @@ const sentences: Record<CloseReason, string> = {
   'session-terminated': 'The session was terminated. Ask for a new one.',
   'session-deadline': 'The session reached its deadline. Ask for a new one.',
   'connection-limit': 'The session has no connection left. Close one first.',
+  'byte-limit': 'The session has carried all the bytes that policy permits. Ask for a new one.',
   'lease-lost': 'The gateway lost touch with the broker and closed the connection.',
   'gateway-drained': 'The gateway is being replaced. Connect again.',
   'gateway-failed': failedSentence,

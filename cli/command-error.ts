@@ -1,3 +1,4 @@
+import { describeNeed } from '../lib/need.ts';
 import type { Problem } from '../lib/problem.ts';
 import { exitCodes, findExitCode } from './exit-code.ts';
 import type { ExitCode } from './exit-code.ts';
@@ -8,6 +9,8 @@ export type CommandErrorDetails = {
   readonly code?: string;
   /** Lines below the sentence: advice of a policy, faults of a request. */
   readonly notes?: readonly string[];
+  /** How long to wait before it is tried again, where the other side says so. */
+  readonly retryAfterSeconds?: number;
   readonly cause?: unknown;
 };
 
@@ -17,12 +20,14 @@ export class CommandError extends Error {
   readonly exitCode: ExitCode;
   readonly code: string | undefined;
   readonly notes: readonly string[];
+  readonly retryAfterSeconds: number | undefined;
 
   constructor(exitCode: ExitCode, message: string, details: CommandErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
     this.exitCode = exitCode;
     this.code = details.code;
     this.notes = details.notes ?? [];
+    this.retryAfterSeconds = details.retryAfterSeconds;
   }
 }
 
@@ -36,11 +41,19 @@ export class UnreachableError extends CommandError {
 }
 
 /** Returns the failure that a problem of the broker or the gateway is for the user, with its advice and faults. */
-export function toCommandError(problem: Problem): CommandError {
+export function toCommandError(
+  problem: Problem,
+  details: Pick<CommandErrorDetails, 'retryAfterSeconds'> = {},
+): CommandError {
   const { code, detail, title, status } = problem;
+  const needs = (problem.needs ?? []).map((need) => `needs: ${describeNeed(need)}`);
   const advice = (problem.advice ?? []).map((line) => `advice: ${line}`);
   const faults = (problem.faults ?? []).map((fault) => `${fault.pointer}: ${fault.detail}`);
   const request = status >= 500 && problem.requestId !== undefined ? [problem.requestId] : [];
-  const notes = [...advice, ...faults, ...request.map((id) => `request: ${id}`)];
-  return new CommandError(findExitCode(problem), `${title}: ${detail}`, { code, notes });
+  const notes = [...needs, ...advice, ...faults, ...request.map((id) => `request: ${id}`)];
+  return new CommandError(findExitCode(problem), `${title}: ${detail}`, {
+    code,
+    notes,
+    ...details,
+  });
 }

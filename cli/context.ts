@@ -2,7 +2,7 @@ import { createClient } from './api-client.ts';
 import type { Client } from './api-client.ts';
 import { CommandError } from './command-error.ts';
 import { exitCodes } from './exit-code.ts';
-import { createHttp } from './http.ts';
+import { createHttp, stopHttp } from './http.ts';
 import type { Http } from './http.ts';
 import type { Settings } from './settings.ts';
 import type { Terminal } from './terminal.ts';
@@ -21,20 +21,35 @@ export type Context = {
   readonly findTrust: () => Trust;
   readonly store: TokenStore;
   readonly now: () => Date;
-  /** Resolves after so many milliseconds. */
-  readonly wait: (milliseconds: number) => Promise<void>;
+  /** Resolves after so many milliseconds, or rejects when the signal aborts. */
+  readonly wait: (milliseconds: number, signal?: AbortSignal) => Promise<void>;
+  /** Asks the user and returns the answer, empty when there is none; absent without a terminal. */
+  readonly ask?: (question: string) => Promise<string>;
 };
+
+/** What a context has of the machine and of the one who sits at it. */
+type Surroundings = Pick<Context, 'now' | 'wait' | 'ask'>;
 
 /** Returns the context of a run of the command with these settings. */
 export function createContext(
   settings: Settings,
   terminal: Terminal,
-  time: Pick<Context, 'now' | 'wait'>,
+  surroundings: Surroundings,
 ): Context {
   let trust: Trust | undefined;
   const findTrust = (): Trust => (trust ??= readTrust(settings.caFile));
   const store = createTokenStore(settings.folder);
-  return { settings, terminal, http: createHttp(findTrust), findTrust, store, ...time };
+  return { settings, terminal, http: createHttp(findTrust), findTrust, store, ...surroundings };
+}
+
+/** Returns the context with requests and waits that are given up when the signal aborts. */
+export function stopContext(context: Context, signal: AbortSignal): Context {
+  const wait: Context['wait'] = async (milliseconds) => {
+    await context.wait(milliseconds, signal).catch((cause: unknown) => {
+      throw new CommandError(exitCodes.conflict, 'Interrupted.', { cause });
+    });
+  };
+  return { ...context, http: stopHttp(context.http, signal), wait };
 }
 
 /** A client with the caller's token, and the broker that it calls. */

@@ -28,3 +28,23 @@ export function formatBytes(bytes: number): string {
 export function formatTime(time: Date): string {
   return time.toTimeString().slice(0, 8);
 }
+
+/** Returns a duration such as 1h30m, as `parseDuration` reads it. */
+export function formatDuration(seconds: number): string {
+  const parts = [
+    [Math.floor(seconds / 3600), 'h'],
+    [Math.floor((seconds % 3600) / 60), 'm'],
+    [seconds % 60, 's'],
+  ] as const;
+  const text = parts.map(([count, unit]) => (count === 0 ? '' : `${count}${unit}`)).join('');
+  return text === '' ? '0s' : text;
+}
+
+// White space, control and format characters, and letters that show nothing: with enough of them a line wraps where its
+// author likes.
+const blank = /[\s\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u115F\u1160\u2800\u3164\uFFA0]+/gu;
+
+/** Returns the text of somebody else in quotes, with single blanks: it cannot pass for a column or a line of ours. */
+export function quote(text: string): string {
+  return `"${text.replaceAll(blank, ' ').replaceAll('"', "'")}"`;
+}

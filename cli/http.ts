@@ -1,4 +1,4 @@
-import type { IncomingMessage, RequestOptions } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, RequestOptions } from 'node:http';
 import * as http from 'node:http';
 import * as https from 'node:https';
 import { CommandError, UnreachableError } from './command-error.ts';
@@ -8,7 +8,7 @@ import { parseSafeUrl } from './safe-url.ts';
 import type { Trust } from './trust.ts';
 
 export type HttpRequest = {
-  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly url: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
@@ -18,7 +18,12 @@ export type HttpRequest = {
   readonly signal?: AbortSignal;
 };
 
-export type HttpReply = { readonly status: number; readonly text: string };
+export type HttpReply = {
+  readonly status: number;
+  readonly text: string;
+  /** By their names in lower case. */
+  readonly headers: IncomingHttpHeaders;
+};
 
 /** Sends one request and returns its answer, whatever its status. Fails with `UnreachableError` when there is none. */
 export type Http = (request: HttpRequest) => Promise<HttpReply>;
@@ -82,7 +87,8 @@ async function exchange(message: http.ClientRequest, request: HttpRequest): Prom
   });
   message.end(request.body);
   const answer = await answered;
-  return { status: answer.statusCode ?? 0, text: await readBody(answer, maxAnswerBytes) };
+  const text = await readBody(answer, maxAnswerBytes);
+  return { status: answer.statusCode ?? 0, text, headers: answer.headers };
 }
 
 const untrusted: ReadonlySet<string> = new Set([

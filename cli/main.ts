@@ -1,6 +1,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
+import { isatty } from 'node:tty';
 import { CommanderError } from 'commander';
 import facts from '../package.json' with { type: 'json' };
 import { CommandError } from './command-error.ts';
@@ -40,7 +41,9 @@ async function run(words: readonly string[]): Promise<number> {
       const settings = parseSettings(process.env, options, machine);
       return createContext(settings, terminal, {
         now: () => new Date(),
-        wait: async (milliseconds) => wait(milliseconds),
+        wait: async (milliseconds, signal) =>
+          wait(milliseconds, undefined, signal === undefined ? {} : { signal }),
+        ...(isatty(0) && isatty(2) ? { ask } : {}),
       });
     },
     watchSignals,
@@ -54,6 +57,20 @@ async function run(words: readonly string[]): Promise<number> {
   } catch (failure) {
     return report(failure, terminal);
   }
+}
+
+// On standard error, as standard output is for the result.
+async function ask(question: string): Promise<string> {
+  const { createInterface } = await import('node:readline');
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  return new Promise((resolve) => {
+    // Also by Ctrl-C and Ctrl-D; after an answer it comes too late to matter.
+    lines.once('close', () => resolve(''));
+    lines.question(question, (answer) => {
+      resolve(answer);
+      lines.close();
+    });
+  });
 }
 
 function watchSignals(): AbortSignal {

@@ -1,11 +1,15 @@
 import { Command, Option } from 'commander';
+import { addApprovals, createNoWait } from './approval-commands.ts';
 import type { LoginOptions } from './commands/login.ts';
+import type { BundleOptions } from './commands/policy-bundle.ts';
 import type { SimulateOptions } from './commands/policy-simulate.ts';
 import type { SessionsOptions } from './commands/sessions.ts';
 import type { TunnelOptions } from './commands/tunnel.ts';
 import type { Context } from './context.ts';
+import { addDelegations } from './delegation-commands.ts';
 import type { Invocation } from './proxy-command.ts';
 import type { GlobalOptions } from './settings.ts';
+import type { SessionOptions } from './use-session.ts';
 import type { WishOptions } from './wish.ts';
 
 /** What surrounds a run of the command. */
@@ -33,6 +37,10 @@ export function createProgram(surroundings: Surroundings): Command {
     .exitOverride();
   addSignIn(program, surroundings);
   addLists(program, surroundings);
+  const openContext = async (command: Command): Promise<Context> =>
+    createContext(command, surroundings);
+  addApprovals(program, { openContext, watchSignals: surroundings.watchSignals });
+  addDelegations(program, openContext);
   addPolicy(program, surroundings);
   addSsh(program, surroundings);
   addStreams(program, surroundings);
@@ -83,10 +91,11 @@ function addLists(program: Command, surroundings: Surroundings): void {
   program
     .command('sessions')
     .description('list your open sessions')
-    .option('--status <state>', 'those in one state: ready, active, ended or expired')
+    .option('--status <state>', 'those in one state, such as pendingApproval, ready or ended')
     .option('--all', 'those in every state')
     .option('--target <id>', 'those to one target')
     .option('--caller <id>', 'those of another caller, or of all (needs a role)')
+    .option('--on-behalf-of <id>', 'those in the name of a person: me, or another (needs a role)')
     .action(async (options: SessionsOptions, command: Command) => {
       const { printSessions } = await import('./commands/sessions.ts');
       await printSessions(await createContext(command, surroundings), options);
@@ -114,18 +123,28 @@ function addPolicy(program: Command, surroundings: Surroundings): void {
   });
   const policy = program
     .command('policy')
-    .description('check and try policies before they are taken (needs the role Policy.Read)');
+    .description('check, test and try policies before they are taken');
   policy
     .command('check <folder>')
-    .description('say what is to be repaired in the .cedar files of a folder')
+    .description('say what is to be repaired in the .cedar files of a folder (needs Policy.Read)')
     .action(async (folder: string, _: unknown, command: Command) => {
-      const { checkPolicies } = await import('./commands/policy-simulate.ts');
+      const { checkPolicies } = await import('./commands/policy-check.ts');
       setExitCode(await checkPolicies(await createContext(command, surroundings), folder));
+    });
+  policy
+    .command('test')
+    .argument('[folder]', 'the folder of the policies', 'policies')
+    .description('run tests/*.json of a folder against its .cedar files, without a broker')
+    .action(async (folder: string, _: unknown, command: Command) => {
+      const { testPolicies } = await import('./commands/policy-test.ts');
+      const { createProgress } = await import('./commands/policy-progress.ts');
+      const context = await createContext(command, surroundings);
+      setExitCode(await testPolicies(context, folder, createProgress(process.stderr)));
     });
   policy
     .command('simulate <folder>')
     .description(
-      'say what the .cedar files of a folder would decide otherwise; exits with 6 if any',
+      'say what the .cedar files of a folder would decide otherwise; exits with 6 if any (needs Policy.Read)',
     )
     .option('--from <time>', 'past decisions from this time on (seven days before the end)')
     .option('--to <time>', 'past decisions before this time (now)')
@@ -137,26 +156,44 @@ function addPolicy(program: Command, surroundings: Surroundings): void {
       const show = createProgress(process.stderr);
       setExitCode(await simulatePolicies(context, folder, options, show));
     });
+  addBundle(policy, surroundings);
+}
+
+function addBundle(policy: Command, surroundings: Surroundings): void {
+  policy
+    .command('bundle')
+    .argument('[folder]', 'the folder of the policies', 'policies')
+    .description('check a folder, and write what is to be uploaded to publish it, without a broker')
+    .requiredOption('--out <folder>', 'where to write it')
+    .option('--by <name>', 'who publishes it, for the audit')
+    .option('--note <text>', 'why, for the audit')
+    .action(async (folder: string, options: BundleOptions, command: Command) => {
+      const { bundlePolicies } = await import('./commands/policy-bundle.ts');
+      const context = await createContext(command, surroundings);
+      surroundings.setExitCode(await bundlePolicies(context, folder, options));
+    });
 }
 
 function addSsh(program: Command, surroundings: Surroundings): void {
   const { invocation, setExitCode } = surroundings;
-  withWish(
+  type SshAction = [string, string[], SessionOptions, Command];
+  withSession(
     program
       .command('ssh <destination> [arguments...]')
       .description('run OpenSSH to target or user@target; its own arguments follow --')
       .option('--port <port>', 'the port of the target'),
-  ).action(async (destination: string, rest: string[], options: WishOptions, command: Command) => {
+  ).action(async (...[destination, sshArguments, options, command]: SshAction) => {
     const { runSsh } = await import('./commands/ssh.ts');
     const context = await createContext(command, surroundings);
-    const call = { destination, sshArguments: rest, options };
+    const call = { destination, sshArguments, options };
     setExitCode(await runSsh(context, call, invocation));
   });
   withWish(
     program
       .command('ssh-config [targets...]')
-      .description('print a block for ~/.ssh/config, so that ssh, scp, rsync and editors connect'),
-  ).action(async (targets: string[], options: WishOptions, command: Command) => {
+      .description('print a block for ~/.ssh/config, so that ssh, scp, rsync and editors connect')
+      .addOption(createNoWait()),
+  ).action(async (targets: string[], options: SessionOptions, command: Command) => {
     const { printSshConfig } = await import('./commands/ssh-config.ts');
     const context = await createContext(command, surroundings);
     await printSshConfig(context, targets, options, invocation);
@@ -164,20 +201,20 @@ function addSsh(program: Command, surroundings: Surroundings): void {
 }
 
 function addStreams(program: Command, surroundings: Surroundings): void {
-  withWish(
+  withSession(
     program
       .command('connect <target>')
       .description('join standard input and output to a port of a target, as a ProxyCommand')
       .option('--port <port>', 'the port of the target')
       .option('--protocol <name>', 'ssh, rdp or tcp', 'ssh'),
-  ).action(async (target: string, options: WishOptions, command: Command) => {
+  ).action(async (target: string, options: SessionOptions, command: Command) => {
     const { connectTarget } = await import('./commands/connect.ts');
     const { openStandardStreams: openEnds } = await import('./standard-streams.ts');
     const context = await createContext(command, surroundings);
     const signal = surroundings.watchSignals();
     await connectTarget(context, target, options, { openEnds, signal });
   });
-  withWish(
+  withSession(
     program
       .command('tunnel <target>')
       .description('listen on 127.0.0.1 and join each connection to a port of a target')
@@ -196,5 +233,19 @@ function withWish(command: Command): Command {
   return command
     .option('--duration <time>', 'how long the session may last, such as 30m or 1h30m')
     .option('--reason <text>', 'why, for the audit and for policies that ask for it')
-    .option('--change <reference>', 'a change or incident reference');
+    .option('--change <reference>', 'a change or incident reference')
+    .option('--terms <name>', 'the bundle of terms to ask for (a profile of policy)')
+    .option('--delegation <id>', 'as a workload, ask in the name of the person who gave this')
+    .option('--start', 'have the target started when it is stopped, where policy permits that');
+}
+
+// What was granted cannot be changed, so the wishes for a new session make no sense with it.
+const wishes = ['port', 'duration', 'reason', 'change', 'terms', 'delegation', 'start'];
+
+function withSession(command: Command): Command {
+  const session = new Option('--session <id>', 'use a session that is there, and leave it so');
+  return withWish(command)
+    .addOption(session.conflicts(wishes))
+    .option('--end', 'terminate that session at the end')
+    .addOption(createNoWait());
 }

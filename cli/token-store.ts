@@ -23,6 +23,8 @@ const profileShape = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('device'),
     ...issued,
+    /** Where the person signed in; absent in a profile of an earlier version. */
+    issuer: z.url().exactOptional(),
     refreshToken: z.string().exactOptional(),
   }),
   z.strictObject({

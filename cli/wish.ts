@@ -10,6 +10,11 @@ export type WishOptions = {
   readonly duration?: string;
   readonly reason?: string;
   readonly change?: string;
+  /** The name of a bundle of terms. */
+  readonly terms?: string;
+  readonly start?: boolean;
+  /** The id of the delegation by which a workload asks in the name of a person. */
+  readonly delegation?: string;
 };
 
 /** Returns what to ask the broker for. Looks the target up only when its name or its port has to be found out. */
@@ -29,11 +34,17 @@ export function parseWish({
   duration,
   reason,
   change,
-}: WishOptions): Pick<SessionWish, 'durationSeconds' | 'reason' | 'change'> {
+  terms,
+  start,
+  delegation,
+}: WishOptions): Omit<SessionWish, 'target' | 'protocol' | 'port'> {
   return {
     ...(duration === undefined ? {} : { durationSeconds: parseDuration(duration) }),
     ...(reason === undefined ? {} : { reason }),
     ...(change === undefined ? {} : { change }),
+    ...(terms === undefined ? {} : { profile: terms }),
+    ...(start === true ? { start } : {}),
+    ...(delegation === undefined ? {} : { delegation }),
   };
 }
 

@@ -16,6 +16,8 @@ import { readClientIp } from './client-ip.ts';
 export type Answer = {
   readonly status: number;
   readonly body?: unknown;
+  /** A body that is no JSON, in place of the other; the headers say what it is. */
+  readonly text?: string;
   readonly headers?: Readonly<Record<string, string>>;
 };
 
@@ -24,6 +26,8 @@ export type Incoming = {
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   readonly clientIp?: string;
+  /** The version that the request is about (RFC 9110, section 13.1.1). */
+  readonly ifMatch?: string;
   /** Returns who asks, or fails with a `token-…` code. */
   readonly identify: () => Promise<Caller>;
   /** Returns the body in its shape, or fails with what is wrong and where. */
@@ -67,11 +71,12 @@ async function serve(
     const handler = findHandler(handlers, request);
     requireApiVersion(request.query);
     const broker = given ?? (await findBroker());
-    const { status, body, headers } = await handler(toIncoming(request, broker), broker);
+    const { status, body, text, headers } = await handler(toIncoming(request, broker), broker);
     return {
       response: {
         status,
         ...(body === undefined ? {} : { jsonBody: body }),
+        ...(text === undefined ? {} : { body: text }),
         headers: { 'cache-control': 'no-store', 'x-ms-request-id': requestId, ...headers },
       },
     };
@@ -95,10 +100,12 @@ function requireApiVersion(query: URLSearchParams): void {
 
 function toIncoming(request: HttpRequest, broker: Broker): Incoming {
   const clientIp = readClientIp(request.headers, broker.proxyHops);
+  const ifMatch = request.headers.get('if-match');
   return {
     params: request.params,
     query: request.query,
     ...(clientIp === undefined ? {} : { clientIp }),
+    ...(ifMatch === null ? {} : { ifMatch }),
     identify: async () => broker.identify(readBearer(request.headers)),
     read: async (shape, maxBytes) => readBody(request, shape, maxBytes),
   };

@@ -5,7 +5,7 @@ import { answer, http } from './answer.ts';
 export const handler = answer({
   GET: async (_incoming, broker) => {
     const health = await broker.health();
-    return { status: health.status === 'healthy' ? 200 : 503, body: health };
+    return { status: health.status === 'unhealthy' ? 503 : 200, body: health };
   },
 });
 

@@ -1,14 +1,17 @@
 import type { Log } from '../lib/broker.ts';
+import { escapeDeceptive } from '../lib/deceptive.ts';
 
-/** Writes one JSON line to the standard output, which the host passes on. An error becomes the chain of its messages. */
+/**
+ * Writes one JSON line to the standard output, which the host passes on. An error becomes the chain of its messages.
+ * What could break the line, or hide a part of it, is escaped.
+ */
 export const log: Log = (event, facts) => {
   const line = { time: new Date().toISOString(), event, ...facts };
-  // oxlint-disable-next-line no-console -- the worker forwards console lines, and nothing else, to the host's log
-  console.log(
-    JSON.stringify(line, (_name, value: unknown) =>
-      value instanceof Error ? toChain(value) : value,
-    ),
+  const json = JSON.stringify(line, (_name, value: unknown) =>
+    value instanceof Error ? toChain(value) : value,
   );
+  // oxlint-disable-next-line no-console -- the worker forwards console lines, and nothing else, to the host's log
+  console.log(escapeDeceptive(json));
 };
 
 // Far more than any real chain, and a bound for one that is a circle.

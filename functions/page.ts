@@ -8,13 +8,15 @@ export function toPage(
   page: {
     readonly value: readonly unknown[];
     readonly after?: string;
+    /** Further members of the answer. */
+    readonly more?: Readonly<Record<string, unknown>>;
     readonly query: URLSearchParams;
   },
 ): Answer {
-  const { value, after, query } = page;
-  if (after === undefined) return { status: 200, body: { value } };
+  const { value, after, query, more = {} } = page;
+  if (after === undefined) return { status: 200, body: { value, ...more } };
   const next = new URL(path, broker.url);
   next.search = new URLSearchParams([...query].filter(([name]) => name !== 'after')).toString();
   next.searchParams.set('after', after);
-  return { status: 200, body: { value, nextLink: next.href } };
+  return { status: 200, body: { value, nextLink: next.href, ...more } };
 }

@@ -6,6 +6,8 @@ import { findBroker } from './compose.ts';
 /** Ends open sessions that policy no longer permits. */
 export async function handler(_timer: unknown, _context: unknown, given?: Broker): Promise<void> {
   const broker = given ?? (await findBroker());
+  // The process that the timer runs in may have had nothing to do for a while.
+  await broker.refreshPolicy();
   const ended = await reevaluate(broker);
   if (0 < ended) broker.log('reevaluated', { ended });
 }

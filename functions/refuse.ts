@@ -19,7 +19,7 @@ export function toRefusal(
       ...common,
       'content-type': toMediaType(headers.get('accept')),
       'x-ms-error-code': code,
-      ...(status === 401 ? { 'www-authenticate': toChallenge(code) } : {}),
+      ...(status === 401 ? { 'www-authenticate': toChallenge(failure) } : {}),
       ...(details.allow === undefined ? {} : { allow: details.allow.join(', ') }),
       ...(details.retryAfterSeconds === undefined
         ? {}
@@ -36,6 +36,14 @@ function toMediaType(accept: string | null): string {
 }
 
 // RFC 6750, section 3: without a token the challenge carries no error.
-function toChallenge(code: string): string {
+function toChallenge({ code, details: { acr } }: BrokerError): string {
+  if (acr !== undefined) return toClaimsChallenge(acr);
   return code === 'token-missing' ? 'Bearer' : 'Bearer error="invalid_token"';
+}
+
+/** Asks the client for a token with the authentication context, in the form that MSAL passes on to Entra. */
+function toClaimsChallenge(acr: string): string {
+  const claims = { access_token: { acrs: { essential: true, value: acr } } };
+  const encoded = Buffer.from(JSON.stringify(claims)).toString('base64');
+  return `Bearer realm="", error="insufficient_claims", claims="${encoded}"`;
 }

@@ -2,6 +2,7 @@ import { app } from '@azure/functions';
 import { extendRequestShape, extendSession } from '../lib/extend-session.ts';
 import { answer, http } from './answer.ts';
 import { readId } from './read-query.ts';
+import { toMonitor } from './requested.ts';
 
 /** Gives an open session a later deadline. */
 export const handler = answer({
@@ -10,7 +11,9 @@ export const handler = answer({
     const id = readId(params['id']);
     const wanted = await read(extendRequestShape);
     const request = { ...wanted, ...(clientIp === undefined ? {} : { clientIp }) };
-    return { status: 200, body: await extendSession(broker, caller, id, request) };
+    const { view, isWaiting } = await extendSession(broker, caller, id, request);
+    if (!isWaiting) return { status: 200, body: view };
+    return { status: 202, body: view, headers: toMonitor(broker, `${id}.extension`) };
   },
 });
 

@@ -42,8 +42,7 @@ export async function admit(gateway: Gateway, visitor: Visitor): Promise<Admissi
 
 /** Garbage costs no call: what is not signed for this gateway stops here. */
 async function admitTicket(gateway: Gateway, visitor: Visitor, place: Place): Promise<Admission> {
-  const verifier = { roots: gateway.roots(), issuer: gateway.issuer, gateway: gateway.id };
-  const { permission } = verifyTicket(visitor.ticket, verifier, new Date());
+  const { permission } = verifyTicket(visitor.ticket, gateway.verifier(), new Date());
   const { host, port, session } = permission;
   checkHost(gateway, host);
   place.assign(permission.caller);

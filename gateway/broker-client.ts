@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { BrokerError } from '../lib/failure.ts';
 import type {
   CloseRequest,
+  LeakReport,
   LeaseAnswer,
   LeaseRequest,
+  ProbeReport,
   RedeemAnswer,
   RedeemRequest,
 } from '../lib/gateway-call.ts';
@@ -12,7 +14,7 @@ import type { Problem } from '../lib/problem.ts';
 import { problemShape } from '../lib/problem.ts';
 import type { Send, TokenSource } from './token-source.ts';
 
-/** The three calls of a gateway to its broker. Each has its own deadline and checks the shape of the answer. */
+/** The calls of a gateway to its broker. Each has its own deadline and checks the shape of the answer. */
 export type BrokerClient = {
   /**
    * Redeems a ticket. Whatever is not a clear refusal is tried once more under the same nonce. Fails with a
@@ -25,6 +27,10 @@ export type BrokerClient = {
   readonly renew: (request: Omit<LeaseRequest, 'instance'>) => Promise<LeaseAnswer>;
   /** Reports a close. Resolves with `refused` when a repetition cannot help. */
   readonly close: (connection: string, report: CloseRequest) => Promise<'taken' | 'refused'>;
+  /** Reports what a probe found. */
+  readonly probe: (report: Omit<ProbeReport, 'instance'>) => Promise<void>;
+  /** Reports a ticket that came in a URL. Resolves with `refused` when the broker knows no such ticket. */
+  readonly leak: (leak: Omit<LeakReport, 'instance'>) => Promise<'taken' | 'refused'>;
 };
 
 /** A refusal of the broker, to be shown to the client as it is. */
@@ -82,16 +88,9 @@ export function createBrokerClient(
       if (reply.status !== 200) throw new Error(`the broker answered ${reply.status} to a lease`);
       return leaseAnswerShape.parse(JSON.parse(reply.text));
     },
-    close: async (connection, report) => {
-      const path = `api/gateway/connections/${connection}/close`;
-      const signal = AbortSignal.timeout(attemptMilliseconds);
-      const { status, text } = await exchange(path, report, signal);
-      // A Functions host that still loads, or a proxy, answers with a bare 404.
-      const isFromBroker = findProblem(text)?.status === status;
-      if (isFromBroker && finalStatuses.includes(status)) return 'refused';
-      if (status !== 204) throw new Error(`the broker answered ${status} to a close`);
-      return 'taken';
-    },
+    close: async (connection, report) => reportClose(exchange, connection, report),
+    probe: async (report) => reportProbe(exchange, { instance, ...report }),
+    leak: async (leak) => reportLeak(exchange, { instance, ...leak }),
   };
 }
 
@@ -131,6 +130,34 @@ function toFailure(error: unknown): Error {
   if (error instanceof BrokerRefusal) return error;
   const details = { cause: error, retryAfterSeconds };
   return new BrokerError('broker-unavailable', 'Try again in a few seconds.', details);
+}
+
+async function reportClose(
+  exchange: Exchange,
+  connection: string,
+  report: CloseRequest,
+): Promise<'taken' | 'refused'> {
+  const path = `api/gateway/connections/${connection}/close`;
+  const { status, text } = await exchange(path, report, AbortSignal.timeout(attemptMilliseconds));
+  // A Functions host that still loads, or a proxy, answers with a bare 404.
+  const isFromBroker = findProblem(text)?.status === status;
+  if (isFromBroker && finalStatuses.includes(status)) return 'refused';
+  if (status !== 204) throw new Error(`the broker answered ${status} to a close`);
+  return 'taken';
+}
+
+async function reportProbe(exchange: Exchange, report: ProbeReport): Promise<void> {
+  const signal = AbortSignal.timeout(attemptMilliseconds);
+  const { status } = await exchange('api/gateway/probes', report, signal);
+  if (status !== 204) throw new Error(`the broker answered ${status} to a probe`);
+}
+
+async function reportLeak(exchange: Exchange, leak: LeakReport): Promise<'taken' | 'refused'> {
+  const signal = AbortSignal.timeout(attemptMilliseconds);
+  const { status, text } = await exchange('api/gateway/leaks', leak, signal);
+  if (findProblem(text)?.code === 'ticket-invalid') return 'refused';
+  if (status !== 204) throw new Error(`the broker answered ${status} to a leak`);
+  return 'taken';
 }
 
 function findProblem(text: string): Problem | undefined {

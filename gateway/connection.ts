@@ -1,5 +1,6 @@
 import type { CloseReason } from '../lib/close-reason.ts';
 import type { CloseRequest, RedeemAnswer } from '../lib/gateway-call.ts';
+import type { ByteLimit, Share } from './byte-limit.ts';
 
 /** Why a connection ended, where the gateway lived to see it. */
 export type Ending = Exclude<CloseReason, 'gateway-lost'>;
@@ -9,26 +10,56 @@ const maxTimerMilliseconds = 2 ** 31 - 1;
 
 /**
  * One redeemed connection, until it has ended. It is ordered to end (`cut`) by its deadline, by a lease that was not
- * renewed, or from outside; it has ended when whoever carries its bytes says so (`end`).
+ * renewed, by the byte limit of its session, or from outside; it has ended when whoever carries its bytes says so (`end`).
  */
 export class Connection {
   readonly grant: RedeemAnswer;
-  /** Payload bytes from client to target, so far. */
-  bytesUp = 0;
-  /** Payload bytes from target to client, so far. */
-  bytesDown = 0;
+  #bytesUp = 0;
+  #bytesDown = 0;
   readonly #openedAt = performance.now();
   readonly #ended = Promise.withResolvers<Ending>();
   readonly #grace: NodeJS.Timeout;
+  readonly #share: Share | undefined;
   #deadline: NodeJS.Timeout | undefined;
   #cutReason: Ending | undefined;
   #cutListener: ((reason: Ending) => void) | undefined;
   #duration: number | undefined;
 
-  constructor(grant: RedeemAnswer) {
+  /** The limit is that of all connections of its session, where its bytes are limited. */
+  constructor(grant: RedeemAnswer, limit?: ByteLimit) {
     this.grant = grant;
+    this.#share = limit?.join(grant.terms.maxBytes ?? Infinity, () => this.cut('byte-limit'));
     this.#grace = setTimeout(() => this.cut('lease-lost'), grant.graceSeconds * 1000);
     this.setDeadline(new Date(grant.deadline));
+  }
+
+  /** Payload bytes from client to target, so far. */
+  get bytesUp(): number {
+    return this.#bytesUp;
+  }
+
+  /** Payload bytes from target to client, so far. */
+  get bytesDown(): number {
+    return this.#bytesDown;
+  }
+
+  /** Counts payload from the client, and returns how much of it may go on to the target: less only at the byte limit. */
+  countUp(bytes: number): number {
+    const allowed = this.#share === undefined ? bytes : this.#share.take(bytes);
+    this.#bytesUp += allowed;
+    return allowed;
+  }
+
+  /** Counts payload from the target, likewise. */
+  countDown(bytes: number): number {
+    const allowed = this.#share === undefined ? bytes : this.#share.take(bytes);
+    this.#bytesDown += allowed;
+    return allowed;
+  }
+
+  /** Says that more had to be carried than may be, which cuts this and every other connection without a byte left. */
+  exhaust(): void {
+    this.#share?.exhaust();
   }
 
   /** Resolves with the reason once the connection has ended. */
@@ -72,6 +103,7 @@ export class Connection {
     this.#duration = Math.round(performance.now() - this.#openedAt);
     clearTimeout(this.#deadline);
     clearTimeout(this.#grace);
+    this.#share?.leave();
     this.#ended.resolve(reason);
   }
 

@@ -27,6 +27,14 @@ export function frameInPlace(block: Buffer, payloadBytes: number): Buffer {
   return frame;
 }
 
+/** Returns a message of the first bytes of the payload of a frame of ours, in memory of its own; none of them makes nothing. */
+export function cutFrame(frame: Buffer, payloadBytes: number, bytes: number): Buffer {
+  if (bytes === 0) return Buffer.alloc(0);
+  const start = frame.length - payloadBytes;
+  const payload = frame.subarray(start, start + bytes);
+  return frameInPlace(Buffer.concat([Buffer.alloc(headerRoomBytes), payload]), bytes);
+}
+
 /** Returns a ping without payload. */
 export function encodePing(): Buffer {
   return encodeControl(opcodes.ping, Buffer.alloc(0));

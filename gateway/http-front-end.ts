@@ -29,7 +29,7 @@ export function createHttpFrontEnd(gateway: Gateway): (socket: Socket) => void {
     served.add(socket);
   };
   server.on('request', (request, response) =>
-    serveOnce(request.socket, () => answer(gateway, request, response)),
+    serveOnce(request.socket, () => void answer(gateway, request, response)),
   );
   server.on('upgrade', (request, socket, head) =>
     serveOnce(socket, () => {
@@ -51,6 +51,7 @@ async function upgrade(gateway: Gateway, { request, socket, head }: Upgrade): Pr
   // Node has taken its own listener away, and a client that hangs up must not end the process.
   socket.on('error', () => {});
   try {
+    await refuseLeak(gateway, request);
     checkHead(request, true);
     const { path, hasQuery } = parsePath(request.url ?? '');
     if (path !== '/connect') throw createNotFound();
@@ -61,8 +62,13 @@ async function upgrade(gateway: Gateway, { request, socket, head }: Upgrade): Pr
   }
 }
 
-function answer(gateway: Gateway, request: IncomingMessage, response: ServerResponse): void {
+async function answer(
+  gateway: Gateway,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   try {
+    await refuseLeak(gateway, request);
     checkHead(request, false);
     const { path, hasQuery } = parsePath(request.url ?? '');
     if (path === '/healthz' && request.method === 'GET') checkHealth(gateway);
@@ -78,6 +84,10 @@ function answer(gateway: Gateway, request: IncomingMessage, response: ServerResp
 function refusePlain(hasQuery: boolean): never {
   checkQuery(hasQuery);
   throw createUpgradeRequired();
+}
+
+async function refuseLeak({ leaks }: Gateway, { url, socket }: IncomingMessage): Promise<void> {
+  await leaks.refuse(url ?? '', toClientIp(socket.remoteAddress));
 }
 
 // URLs end up in the logs of every proxy on the way, so nothing in a query is ever taken for a ticket.

@@ -1,5 +1,6 @@
 import type { LeaseAnswer, LeaseRequest, RedeemAnswer } from '../lib/gateway-call.ts';
 import type { BrokerClient } from './broker-client.ts';
+import { ByteLimits } from './byte-limits.ts';
 import { CloseReports } from './close-reports.ts';
 import { Connection } from './connection.ts';
 import type { Ending } from './connection.ts';
@@ -23,11 +24,13 @@ const maxSkewSeconds = 30;
  * Every connection that was opened here is reported when it has ended, as soon as the broker can be reached.
  */
 export class Leases {
-  readonly #broker: BrokerClient;
+  readonly #broker: Pick<BrokerClient, 'renew' | 'close'>;
   readonly #instance: string;
   readonly #log: Log;
   readonly #reports: CloseReports;
+  readonly #takeProbes: (tokens: readonly string[]) => void;
   readonly #live = new Map<string, Connection>();
+  readonly #limits = new ByteLimits();
   #leaseSeconds = idleLeaseSeconds;
   #cursor: string | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -36,10 +39,17 @@ export class Leases {
   #skewSeconds = 0;
   #cutReason: Ending | undefined;
 
-  constructor(broker: BrokerClient, instance: string, log: Log) {
+  /** Orders of probes come with the leases, and are handed on. */
+  constructor(
+    broker: Pick<BrokerClient, 'renew' | 'close'>,
+    instance: string,
+    log: Log,
+    takeProbes: (tokens: readonly string[]) => void,
+  ) {
     this.#broker = broker;
     this.#instance = instance;
     this.#log = log;
+    this.#takeProbes = takeProbes;
     this.#reports = new CloseReports(broker.close, log);
   }
 
@@ -55,7 +65,7 @@ export class Leases {
 
   /** Adds a connection that the broker has granted. Whoever opens it must see to it that it ends. */
   open(grant: RedeemAnswer): Connection {
-    const connection = new Connection(grant);
+    const connection = new Connection(grant, this.#limits.find(grant));
     this.#live.set(grant.connection, connection);
     void connection.ended.then((reason) => this.#close(connection, reason));
     const isShorter = grant.leaseSeconds < this.#leaseSeconds;
@@ -145,12 +155,15 @@ export class Leases {
     return [...live, ...ended].slice(0, maxLeasesPerCall);
   }
 
-  #obey({ verdicts }: LeaseAnswer): void {
+  #obey({ verdicts, bytesElsewhere, probes }: LeaseAnswer): void {
     for (const order of verdicts) {
       const connection = this.#live.get(order.connection);
       if (order.verdict === 'close') connection?.cut(order.reason);
       else connection?.setDeadline(new Date(order.deadline));
     }
+    this.#limits.note(bytesElsewhere);
+    this.#limits.sweep(new Set([...this.#reports.waiting.values()].map(({ session }) => session)));
+    this.#takeProbes(probes);
   }
 
   #noteReachable(isReachable: boolean, facts: Readonly<Record<string, unknown>> = {}): void {

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { closeCodes } from '../lib/close-reason.ts';
 import { ClientSocket } from './client-socket.ts';
 import type { Connection, Ending } from './connection.ts';
+import { cutFrame } from './frame-writer.ts';
 import { describeError } from './log.ts';
 import type { Log } from './log.ts';
 import type { TargetSocket } from './target-socket.ts';
@@ -69,15 +70,20 @@ class Relay {
       this.#finish('bad-request');
       return;
     }
-    this.#connection.bytesUp += bytes.length;
+    const allowed = this.#connection.countUp(bytes.length);
     this.#lastPayloadAt = performance.now();
-    this.#target.send(bytes, done);
+    this.#target.send(allowed < bytes.length ? bytes.subarray(0, allowed) : bytes, done);
+    if (allowed < bytes.length) this.#connection.exhaust();
   }
 
   #carryDown(frame: Buffer, payloadBytes: number, done: () => void): void {
-    this.#connection.bytesDown += payloadBytes;
+    const allowed = this.#connection.countDown(payloadBytes);
     this.#lastPayloadAt = performance.now();
-    this.#client.send(frame, done);
+    this.#client.send(
+      allowed < payloadBytes ? cutFrame(frame, payloadBytes, allowed) : frame,
+      done,
+    );
+    if (allowed < payloadBytes) this.#connection.exhaust();
   }
 
   #endUp(): void {

@@ -32,7 +32,7 @@ export function checkHead({ rawHeaders, headers }: IncomingMessage, isUpgrade: b
     throw new BrokerError('request-invalid', 'Send no body with an upgrade.');
 }
 
-/** The path of a request, and whether a query follows. The query itself is looked at by nobody. */
+/** The path of a request, and whether a query follows. Nothing in a query has a meaning here. */
 export function parsePath(url: string): { readonly path: string; readonly hasQuery: boolean } {
   const [path = '', query] = url.split('?', 2);
   return { path, hasQuery: query !== undefined };

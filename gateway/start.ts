@@ -5,6 +5,7 @@ import { isIPv6 } from 'node:net';
 import type { Server } from 'node:tls';
 import * as z from 'zod';
 import { createDialRule } from '../lib/address.ts';
+import type { TokenVerifier } from '../lib/endorsed-token.ts';
 import type { TrustedRoots } from '../lib/root-key.ts';
 import { publicJwkShape, toTrustedRoots } from '../lib/root-key.ts';
 import { AddressLimit } from './address-limit.ts';
@@ -12,9 +13,11 @@ import { createBrokerClient } from './broker-client.ts';
 import { Capacity } from './capacity.ts';
 import type { Config } from './config.ts';
 import { createHttpFrontEnd } from './http-front-end.ts';
+import { Leaks } from './leaks.ts';
 import { Leases } from './leases.ts';
 import { createListener } from './listener.ts';
 import type { Log } from './log.ts';
+import { Probes } from './probes.ts';
 import { createTokenSource } from './token-source.ts';
 import { loadWatched } from './watched-files.ts';
 
@@ -37,21 +40,24 @@ export async function startGateway(config: Config, log: Log): Promise<RunningGat
   const instance = randomUUID();
   const tokens = createTokenSource(config.token, fetch);
   const broker = createBrokerClient(config.broker, instance, tokens, fetch);
-  const leases = new Leases(broker, instance, log);
+  const verifier = createVerifier(config, log);
+  const mayDial = createDialRule(config.allowedNetworks);
+  const handles = createHandleCapacity(config);
+  const probes = new Probes({ verifier, mayDial, report: broker.probe, log });
+  const leases = new Leases(broker, instance, log, (tokens) => probes.take(tokens));
   const capacity = createConnectionCapacity(config);
   const addresses = new AddressLimit(Math.ceil(config.maxConnections / 2));
   let isDraining = false;
   const serve = createHttpFrontEnd({
-    id: config.gateway,
-    issuer: config.issuer,
-    roots: watchRoots(config.rootKeysFile, log),
-    mayDial: createDialRule(config.allowedNetworks),
+    verifier,
+    mayDial,
     allowedOrigins: config.allowedOrigins,
     broker,
     leases,
+    leaks: new Leaks({ verifier, handles, report: broker.leak, log }),
     capacity,
     addresses,
-    handles: createHandleCapacity(config),
+    handles,
     isDraining: () => isDraining,
     log,
   });
@@ -83,6 +89,11 @@ function createConnectionCapacity({ maxConnections, maxConnectionsPerCaller }: C
 function createHandleCapacity({ maxConnections }: Config): Capacity {
   const max = Math.min(maxHandles, Math.ceil(maxConnections / 4));
   return new Capacity(max, maxHandlesPerAddress, 'Try again in a few seconds.');
+}
+
+function createVerifier(config: Config, log: Log): () => TokenVerifier {
+  const roots = watchRoots(config.rootKeysFile, log);
+  return () => ({ roots: roots(), issuer: config.issuer, gateway: config.gateway });
 }
 
 function watchRoots(file: string, log: Log): () => TrustedRoots {

@@ -54,6 +54,28 @@ export function createDialRule(allowed: readonly string[]): (host: string) => bo
   };
 }
 
+/** Whether the text is a range of addresses in CIDR notation, without bits after its prefix. */
+export function isNetwork(text: string): boolean {
+  try {
+    parseRange(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Returns the rule that says whether an address is in one of the networks (CIDR); an IPv4 address that came as IPv6
+ * (`::ffff:10.0.0.1`) counts as what it is. Throws on a bad network and names it.
+ */
+export function createNetworkRule(networks: readonly string[]): (host: string) => boolean {
+  const ranges = networks.map(parseRange);
+  return (host) => {
+    const address = readAddress(host.replace(/^::ffff:(?=\d+\.)/i, ''));
+    return address !== undefined && ranges.some((range) => isCovered(address, range));
+  };
+}
+
 function parseAllowedRange(text: string): Range {
   const range = parseRange(text);
   if (range.prefixBits < minPrefixBits)

@@ -1,8 +1,9 @@
 import { createHash, sign } from 'node:crypto';
 import type { AuditEvent, Receipt } from './audit.ts';
+import { splitParts } from './audit-parts.ts';
 import { toCanonicalJson } from './canonical-json.ts';
 import type { Row } from './table.ts';
-import type { SigningKey } from './ticket.ts';
+import type { SigningKey } from './endorsement.ts';
 
 /** The place of an entry: the last one of a chain, or the one that a chain begins after. */
 export type Head = { readonly chain: string; readonly sequence: number; readonly hash: string };
@@ -33,6 +34,7 @@ export type Batch = {
   readonly rows: readonly Row[];
   readonly receipts: readonly Receipt[];
   readonly chain: Chain;
+  readonly time: Date;
   /** Whether the chain ends here. */
   readonly isLast: boolean;
 };
@@ -42,9 +44,6 @@ const formatVersion = 1;
 
 // Keeps what is signed here from passing for anything else that the same key signs.
 const context = `sallyport-audit-${formatVersion}\n`;
-
-// A string in the table holds 32,000 characters.
-const partLength = 30_000;
 
 const maxEventLength = 120_000;
 
@@ -76,11 +75,11 @@ export function composeBatch(
     const isSigned = index === events.length - 1;
     const seal = isSigned ? { s: signBody(body, chain.key), kid: chain.key.kid } : {};
     const row = String(sequence).padStart(12, '0');
-    rows.push({ partition: chain.id, row, values: { ...split(body), h: hash, ...seal } });
+    rows.push({ partition: chain.id, row, values: { ...splitParts(body), h: hash, ...seal } });
     receipts.push({ chain: chain.id, sequence, hash });
   }
   const isLast = events.at(-1)?.type === 'chain.closed';
-  return { rows, receipts, chain: { ...chain, sequence, hash }, isLast };
+  return { rows, receipts, chain: { ...chain, sequence, hash }, time, isLast };
 }
 
 /** Returns the row that announces a chain, before its first entry. */
@@ -120,21 +119,4 @@ function hashBody(body: string): string {
 function signBody(body: string, { privateKey }: SigningKey): string {
   const key = { key: privateKey, dsaEncoding: 'ieee-p1363' } as const;
   return sign('sha256', Buffer.from(context + body), key).toString('base64url');
-}
-
-/** Splits a body that is longer than one string of the table into `b`, `b1`, `b2`… */
-function split(body: string): Readonly<Record<string, string>> {
-  const parts: Record<string, string> = {};
-  for (let start = 0, count = 0; start < body.length; count += 1) {
-    const end = start + partLength;
-    // A character outside the basic plane is not cut in two: half of it is no text.
-    const part = body.slice(start, isHighSurrogate(body, end - 1) ? end - 1 : end);
-    parts[count === 0 ? 'b' : `b${count}`] = part;
-    start += part.length;
-  }
-  return parts;
-}
-
-function isHighSurrogate(text: string, index: number): boolean {
-  return /[\uD800-\uDBFF]/.test(text.charAt(index));
 }

@@ -8,7 +8,7 @@ import type { Keys, Log } from './broker.ts';
 import { BrokerError } from './failure.ts';
 import { toPublicJwk } from './root-key.ts';
 import type { Table } from './table.ts';
-import type { SigningKey } from './ticket.ts';
+import type { SigningKey } from './endorsement.ts';
 
 /** Where chains are written, by whom, and with which keys. */
 export type WriterSettings = {
@@ -23,6 +23,9 @@ export type WriterSettings = {
   readonly log: Log;
 };
 
+// Far longer than any call is under way.
+const doubtMilliseconds = 3_600_000;
+
 const expiryShape = z.object({ exp: z.number() });
 
 /**
@@ -35,7 +38,7 @@ export class ChainWriter {
   #announced: Chain | undefined;
   /** INVARIANT: the table holds this chain up to its head, and nothing after it but what `#doubtful` holds. */
   #chain: Chain | undefined;
-  /** What may or may not have been stored; stored for certain before anything else is written. */
+  /** What may or may not have been stored; stored within the hour, or known not to be, before anything else is written. */
   #doubtful: Batch | undefined;
   #after: Head | null = null;
 
@@ -65,7 +68,20 @@ export class ChainWriter {
   }
 
   async #settle(): Promise<void> {
-    if (this.#doubtful !== undefined) await this.#store(this.#doubtful);
+    const batch = this.#doubtful;
+    if (batch === undefined) return;
+    if (this.#settings.now().getTime() < batch.time.getTime() + doubtMilliseconds)
+      await this.#store(batch);
+    else await this.#lookFor(batch);
+  }
+
+  // By now it is stored or never will be. It is not sent again: what comes days late, a sealer would not look for.
+  async #lookFor(batch: Batch): Promise<void> {
+    const [first] = batch.rows;
+    if (first === undefined) return;
+    const found = await this.#settings.table.find(first.partition, first.row);
+    this.#doubtful = undefined;
+    if (found !== undefined) this.#advance(batch, found.values['h'] === first.values['h']);
   }
 
   async #open(key: SigningKey, time: Date): Promise<Chain> {

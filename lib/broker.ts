@@ -1,12 +1,16 @@
 import type { Audit } from './audit.ts';
 import type { Budget } from './budget.ts';
 import type { Caller } from './caller.ts';
+import type { CheckpointLog } from './checkpoint-log.ts';
 import type { Policy } from './decision.ts';
+import type { Notices } from './deliver-notices.ts';
 import type { Health } from './health.ts';
+import type { Power } from './power.ts';
+import type { Kinship } from './relation.ts';
 import type { RootKey, TrustedRoots } from './root-key.ts';
 import type { Table } from './table.ts';
 import type { TargetSource } from './target.ts';
-import type { SigningKey } from './ticket.ts';
+import type { SigningKey } from './endorsement.ts';
 
 /** A pool of gateways that share an id, an address and an identity. */
 export type GatewayPool = {
@@ -33,10 +37,16 @@ export type Keys = {
 /** Numbers that an operator may set. */
 export type Limits = {
   readonly sessionsPerCaller: number;
-  /** How many sessions, tickets and extensions a caller may ask for at once, and in each minute after that. */
+  /** How many sessions, tickets, extensions and policy decisions a caller may ask for at once, and in each minute after that. */
   readonly requestsPerCallerMinute: number;
   /** Likewise for all callers of one target together. */
   readonly requestsPerTargetMinute: number;
+  /** How many VMs a caller may have started on one UTC day. */
+  readonly startsPerCallerDay: number;
+  /** How often a target may be started on one UTC day, for all callers together. */
+  readonly startsPerTargetDay: number;
+  /** After how many minutes without a session a VM is deallocated that was started for one; 0 for never. */
+  readonly deallocateAfterMinutes: number;
   /** No session lasts longer, whatever policy says. */
   readonly maxSessionSeconds: number;
   readonly maxConnections: number;
@@ -63,10 +73,25 @@ export type Broker = {
   /** Returns the caller that a bearer token proves, or fails with `token-…` or `issuer-unavailable`. */
   readonly identify: (token: string) => Promise<Caller>;
   readonly policy: Policy;
+  /** Who belongs to whom, so that nobody approves their own request. */
+  readonly kinship: Kinship;
+  /** Looks now whether another policy set is published, and takes it. Never fails. */
+  readonly refreshPolicy: () => Promise<void>;
   readonly audit: Audit;
+  /** The index of the audit log, to read only, and its checkpoints; absent where the log is not queried. */
+  readonly auditIndex?: {
+    readonly table: Pick<Table, 'list'>;
+    readonly checkpoints: CheckpointLog;
+  };
   readonly state: Table;
   readonly budget: Budget;
+  /** Runs a simulation of policies, or fails with `rate-limited` while this process runs as many as it bears. */
+  readonly admitSimulation: <T>(simulate: () => Promise<T>) => Promise<T>;
   readonly targets: TargetSource;
+  /** What starts and stops targets; absent where no source can. */
+  readonly power?: Power;
+  /** Who is told what happens; absent where nobody is. */
+  readonly notices?: Notices;
   readonly keys: Keys;
   /** Whether the operator lets the gateways dial this canonical address. */
   readonly mayDial: (host: string) => boolean;

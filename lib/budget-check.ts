@@ -11,9 +11,7 @@ export async function withinCallerBudget<T>(
   caller: Caller,
   read: () => Promise<T>,
 ): Promise<T> {
-  const perMinute = broker.limits.requestsPerCallerMinute;
-  const spending = { kind: 'caller', id: caller.id, perMinute, caller: toActor(caller) } as const;
-  return spendWhile(broker, spending, read);
+  return spendWhile(broker, toCallerSpending(broker, caller), read);
 }
 
 /**
@@ -31,6 +29,15 @@ export async function withinTargetBudget<T>(
   return spendWhile(broker, spending, read);
 }
 
+/**
+ * Fails with `rate-limited` where this process knows that the caller has no token. Makes no call and takes none, so that
+ * a flood is refused before its bodies are read.
+ */
+export function refuseKnownExcess(broker: Broker, caller: Caller): void {
+  const refusal = broker.budget.findRefusal(toCallerSpending(broker, caller));
+  if (refusal !== undefined) throw refusal;
+}
+
 async function spendWhile<T>(
   { budget }: Broker,
   spending: Spending,
@@ -43,6 +50,11 @@ async function spendWhile<T>(
   if (taken.status === 'rejected') throw taken.reason;
   if (found.status === 'rejected') throw found.reason;
   return found.value;
+}
+
+function toCallerSpending({ limits }: Broker, caller: Caller): Spending {
+  const perMinute = limits.requestsPerCallerMinute;
+  return { kind: 'caller', id: caller.id, perMinute, caller: toActor(caller) };
 }
 
 function toActor({ id, name }: Caller): Spending['caller'] {

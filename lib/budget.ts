@@ -156,7 +156,7 @@ function toRefusal({ kind, perMinute }: Spending, nextAt: number, now: Date): Br
   const number = String(perMinute);
   const message =
     kind === 'caller'
-      ? `You may ask for sessions, tickets and extensions ${number} times a minute. Wait, then ask again.`
+      ? `You may ask for sessions, tickets, extensions and policy decisions ${number} times a minute. Wait, then ask again.`
       : `This target may be asked for ${number} times a minute by all callers. Wait, then ask again.`;
   return new BrokerError('rate-limited', message, { retryAfterSeconds: seconds });
 }

@@ -1,3 +1,5 @@
+import type { Terms } from './terms.ts';
+
 /** The application roles of the broker, as they stand in a token's `roles` claim. */
 export const roles = [
   'Session.Request',
@@ -11,6 +13,27 @@ export const roles = [
 ] as const;
 
 export type Role = (typeof roles)[number];
+
+/** A person for whom a workload acts: what is known of them, as of when they signed in or gave the delegation. */
+export type Person = {
+  readonly id: string;
+  readonly issuer: string;
+  readonly app: string;
+  readonly name: string;
+  readonly groups: readonly string[];
+  readonly signedInAt?: number;
+};
+
+/** What of a delegation binds the workload that acts under it. */
+export type HeldDelegation = {
+  readonly id: string;
+  readonly terms: Terms;
+  /** The ids of the targets that it is about. */
+  readonly targets: readonly string[];
+  readonly expiresAt: Date;
+  /** How many sessions it is good for; any number when absent. */
+  readonly maxSessions?: number;
+};
 
 /**
  * A person or workload whose identity is proven by a token.
@@ -34,4 +57,8 @@ export type Caller = {
   readonly canStepUp: boolean;
   /** When the caller signed in, in seconds since the epoch, where the token says so. */
   readonly signedInAt?: number;
+  /** The person for whom a workload acts. Policy decides about both. */
+  readonly onBehalfOf?: Person;
+  /** The delegation by which it does; absent when its token says so. */
+  readonly delegation?: HeldDelegation;
 };

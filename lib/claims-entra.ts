@@ -33,6 +33,8 @@ const claimsShape = z.object({
   upn: z.string().optional(),
   unique_name: z.string().optional(),
   app_displayname: z.string().optional(),
+  // Somebody else acts with it (RFC 8693, section 4.1), and Entra's own tokens never say so.
+  act: z.never().optional(),
 });
 
 type Claims = z.infer<typeof claimsShape>;

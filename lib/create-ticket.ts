@@ -14,9 +14,10 @@ import { requireRole } from './role.ts';
 import { findSameTarget, toChanged } from './same-target.ts';
 import type { TicketRequest } from './session-view.ts';
 import type { Session } from './session.ts';
-import { findSession, requireOpen } from './session.ts';
+import { findSession, findStartSeconds, isOfMaker, requireOpen } from './session.ts';
 import type { Target } from './target.ts';
 import { targetsMilliseconds } from './target.ts';
+import { actAgain } from './use-delegation.ts';
 
 /**
  * Makes one more ticket of an open session of the caller. Policy decides again on the target as it is now; a target
@@ -33,12 +34,15 @@ export async function createTicket(
     findOwnSession(broker, caller, id),
   );
   requireOpen(session, broker.now());
+  const acting = await recordRefusal(broker, session, async () =>
+    actAgain(broker, caller, session),
+  );
   const locks = await withinTargetBudget(broker, caller, session.target.id, async () =>
     readLocks(broker),
   );
   const signal = AbortSignal.timeout(targetsMilliseconds);
   const target = await findSameTarget(broker, session, signal);
-  const decided = await decideOnTarget(broker, caller, session, { target, ...request });
+  const decided = await decideOnTarget(broker, acting, session, { target, ...request });
   const host = await recordRefusal(broker, decided.session, async () => {
     requireUnlocked(locks, toLockable(broker, id, session.input));
     return findSameHost(broker, decided, signal);
@@ -54,7 +58,7 @@ export async function createTicket(
 // Absent and somebody else's fail alike.
 async function findOwnSession(broker: Broker, caller: Caller, id: string): Promise<Session> {
   const stored = await findSession(broker, id);
-  if (stored?.session.caller.id !== caller.id) throw toNotFound();
+  if (stored === undefined || !isOfMaker(stored.session, caller)) throw toNotFound();
   return stored.session;
 }
 
@@ -79,7 +83,8 @@ async function decideOnTarget(
   const circumstance = { now: broker.now(), ...(clientIp === undefined ? {} : { clientIp }) };
   const input = toDecisionInput(caller, target, wish, circumstance);
   const sentence = 'Policy no longer permits this session.';
-  const { terms, digest, event } = await decideAgain(broker, session.id, input, sentence);
+  const judged = { session: session.id, input, sentence, caller };
+  const { terms, digest, event } = await decideAgain(broker, judged);
   const deadline = toDeadline(session, terms.maxDurationSeconds);
   return { session: { ...session, terms, digest, deadline }, target, event };
 }
@@ -87,8 +92,7 @@ async function decideOnTarget(
 // A later decision may shorten a session, never lengthen it.
 function toDeadline(session: Session, maxDurationSeconds: number | undefined): string {
   if (maxDurationSeconds === undefined) return session.deadline;
-  const createdAt = Math.floor(new Date(session.createdAt).getTime() / 1000);
-  const latest = (createdAt + maxDurationSeconds) * 1000;
+  const latest = (findStartSeconds(session) + maxDurationSeconds) * 1000;
   return new Date(Math.min(latest, new Date(session.deadline).getTime())).toISOString();
 }
 

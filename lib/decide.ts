@@ -11,6 +11,8 @@ export type Wish = Service & {
   readonly durationSeconds: number;
   readonly reason?: string;
   readonly change?: string;
+  readonly profile?: string;
+  readonly approvals?: NonNullable<DecisionInput['context']['approvals']>;
 };
 
 /** Where and when something was asked. */
@@ -43,14 +45,8 @@ export function toDecisionInput(
       groups: readGroups(caller),
       acrs: [...caller.acrs],
     },
-    target: {
-      id: target.id,
-      name: target.name,
-      subscription: target.subscription,
-      resourceGroup: target.resourceGroup,
-      os: target.os,
-      tags: { ...target.tags },
-    },
+    ...toDelegated(caller, seconds),
+    target: toTargetFacts(target),
     action: `connect.${wish.protocol}`,
     context: {
       port: wish.port,
@@ -62,8 +58,43 @@ export function toDecisionInput(
       ...(clientIp === undefined ? {} : { sourceIp: clientIp }),
       ...(wish.reason === undefined ? {} : { reason: wish.reason }),
       ...(wish.change === undefined ? {} : { change: wish.change }),
+      ...(wish.profile === undefined ? {} : { profile: wish.profile }),
+      ...(wish.approvals === undefined ? {} : { approvals: wish.approvals }),
     },
   };
+  return requireRecordable(input);
+}
+
+function toDelegated(
+  { onBehalfOf, delegation }: Caller,
+  now: number,
+): Pick<DecisionInput, 'onBehalfOf' | 'delegation'> {
+  if (onBehalfOf === undefined) return {};
+  const { id, app, issuer, groups, signedInAt } = onBehalfOf;
+  const person: NonNullable<DecisionInput['onBehalfOf']> = {
+    id,
+    kind: 'person',
+    app,
+    issuer,
+    groups: [...groups],
+    // What a person has satisfied they satisfied in their own presence: it does not pass to others.
+    acrs: [],
+    ...(signedInAt === undefined ? {} : { signInAgeSeconds: Math.max(0, now - signedInAt) }),
+  };
+  if (delegation === undefined) return { onBehalfOf: person };
+  const expiresAt = Math.floor(delegation.expiresAt.getTime() / 1000);
+  const { id: named, terms } = delegation;
+  return { onBehalfOf: person, delegation: { id: named, terms, expiresAt } };
+}
+
+/** Returns what a decision takes from a target. */
+export function toTargetFacts(target: Target): DecisionInput['target'] {
+  const { id, name, subscription, resourceGroup, os, tags } = target;
+  return { id, name, subscription, resourceGroup, os, tags: { ...tags } };
+}
+
+/** Returns the input, or fails with `request-invalid` when no audit entry can hold it. */
+export function requireRecordable(input: DecisionInput): DecisionInput {
   if (maxInputCharacters < JSON.stringify(input).length)
     throw new BrokerError(
       'request-invalid',

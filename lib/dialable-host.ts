@@ -10,16 +10,21 @@ const downStates: ReadonlySet<PowerState> = new Set([
   'deallocating',
 ]);
 
+/** Whether the target cannot answer because of its power state. */
+export function isDown({ power }: Pick<Target, 'power'>): boolean {
+  return downStates.has(power);
+}
+
 /** Returns the address that the gateway may dial, or fails with the reason why there is none now. */
 export async function findDialableHost(
   broker: Broker,
   target: Target,
   signal: AbortSignal,
 ): Promise<string> {
-  if (downStates.has(target.power))
+  if (isDown(target))
     throw new BrokerError(
       'target-stopped',
-      `The target is ${target.power}. Start it, then ask again.`,
+      `The target is ${target.power}. Start it, or ask with start, then ask again.`,
     );
   const host = await broker.targets.findHost(target, signal);
   if (host === undefined)

@@ -6,11 +6,11 @@ import { BrokerError } from './failure.ts';
 import { findConnections } from './find-connections.ts';
 import { toNotFound } from './not-found.ts';
 import { hasRole } from './role.ts';
-import { toCallerPartition, toDueKey } from './session-index.ts';
+import { toCallerPartition, toDelegatedRows, toDueKey, toWaitingRows } from './session-index.ts';
 import { endReasons } from './session-view.ts';
 import type { EndReason, SessionView } from './session-view.ts';
 import type { Session } from './session.ts';
-import { findSession, hasEnded, replaceSession } from './session.ts';
+import { findSession, hasEnded, isOfCaller, replaceSession } from './session.ts';
 import { sendSignal } from './signal.ts';
 import { releaseSlot } from './slot.ts';
 import type { StoredRow } from './table.ts';
@@ -32,7 +32,7 @@ export async function terminateSession(
   id: string,
 ): Promise<SessionView> {
   const stored = await findSession(broker, id);
-  const isMine = stored?.session.caller.id === caller.id;
+  const isMine = stored !== undefined && isOfCaller(stored.session, caller);
   if (stored === undefined || !(isMine || hasRole(caller, 'Session.Terminate.All')))
     throw toNotFound();
   const { session } = stored;
@@ -46,6 +46,15 @@ export async function terminateSession(
 
 /** Ends a session whose deadline has passed, and returns it as it then is. One that nobody used has expired. */
 export async function endOverdue(broker: Broker, session: Session): Promise<Session> {
+  const { state, approval, preparation } = session;
+  if (state === 'pendingApproval') {
+    const isDenied = approval?.outcome === 'denied';
+    return endSession(broker, session, { endReason: isDenied ? 'denied' : 'unapproved' });
+  }
+  if (state === 'preparing') {
+    const isStarted = preparation?.startedAt !== undefined;
+    return endSession(broker, session, { endReason: isStarted ? 'start-failed' : 'unreachable' });
+  }
   const { length } = await findConnections(broker, session.id, 1);
   return endSession(broker, session, { endReason: length === 0 ? 'unused' : 'deadline' });
 }
@@ -119,12 +128,46 @@ export async function finishEnding(
   const ended = await markEnded(broker, id, endReason);
   const reason = endReason === 'policy' ? 'policy' : 'session-terminated';
   // At its deadline every gateway closes by itself.
-  if (endReason === 'terminated' || endReason === 'policy')
-    await sendSignal(broker, { order: 'close', session: id, reason });
-  const due = toDueKey(ended);
+  if (isOrdered(endReason)) await sendSignal(broker, { order: 'close', session: id, reason });
   await releaseSlot(broker.state, toCallerPartition(ended.caller.id), ended.nonce);
-  await broker.state.remove(due.partition, due.row);
+  await Promise.all(
+    [toDueKey(ended), ...toWaitingRows(ended), ...toDelegatedRows(ended)].map(
+      async ({ partition, row }) => broker.state.remove(partition, row),
+    ),
+  );
   return ended;
+}
+
+const endStates: Record<EndReason, Session['state']> = {
+  terminated: 'ended',
+  deadline: 'ended',
+  unused: 'expired',
+  policy: 'ended',
+  denied: 'denied',
+  unapproved: 'expired',
+  locked: 'failed',
+  'target-changed': 'failed',
+  'start-failed': 'failed',
+  unreachable: 'failed',
+  'delegation-revoked': 'ended',
+};
+
+/** Whether the end came before the deadline, so that gateways have to be told. */
+function isOrdered(endReason: EndReason): boolean {
+  return ['terminated', 'policy', 'delegation-revoked'].includes(endReason);
+}
+
+function toEnded(session: Session, endReason: EndReason): Session {
+  const { state, approval } = session;
+  const isWaiting = state === 'pendingApproval' || state === 'preparing';
+  const isWithdrawn = endReason === 'policy' || endReason === 'delegation-revoked';
+  const isOver = approval !== undefined && approval.outcome === undefined;
+  return {
+    ...session,
+    ...(isOver ? { approval: { ...approval, outcome: 'expired' } } : {}),
+    state: isWaiting && isWithdrawn ? 'failed' : endStates[endReason],
+    endReason,
+  };
 }
 
 async function markEnded(broker: Broker, id: string, endReason: EndReason): Promise<Session> {
@@ -133,8 +176,7 @@ async function markEnded(broker: Broker, id: string, endReason: EndReason): Prom
     if (stored === undefined) throw toNotFound();
     const { session, etag } = stored;
     if (hasEnded(session)) return session;
-    const state = endReason === 'unused' ? 'expired' : 'ended';
-    const ended: Session = { ...session, state, endReason };
+    const ended = toEnded(session, endReason);
     if ((await replaceSession(broker, { session: ended, etag })) === 'replaced') return ended;
   }
   throw new BrokerError('state-unavailable', 'Try again.', { retryAfterSeconds: 1 });

@@ -33,6 +33,13 @@ export type EndorsedKey = {
   readonly expiresAt: Date;
 };
 
+/** The key of a broker process, with the endorsement that lets others trust it. */
+export type SigningKey = {
+  readonly kid: string;
+  readonly privateKey: KeyObject;
+  readonly endorsement: string;
+};
+
 /** Makes the root key's statement that an instance key may sign for the issuer until it expires. */
 export async function signEndorsement(
   root: RootKey,

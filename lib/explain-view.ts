@@ -1,6 +1,11 @@
 import * as z from 'zod';
 import { protocols } from './target.ts';
 
+/** What a decision comes to. */
+export const outcomeShape = z.enum(['allow', 'needs', 'deny']);
+
+export type Outcome = z.infer<typeof outcomeShape>;
+
 const sentence = { detail: z.string().describe('A sentence for people.') };
 
 /** One change that would turn a deny into an allow, alone and with all else as it is. */

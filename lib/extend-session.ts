@@ -2,8 +2,10 @@ import * as z from 'zod';
 import type { Broker } from './broker.ts';
 import { withinCallerBudget, withinTargetBudget } from './budget-check.ts';
 import type { Caller } from './caller.ts';
-import { decideAgain } from './decide-again.ts';
 import { toDecisionInput } from './decide.ts';
+import type { DecisionInput } from './decision.ts';
+import type { Allowed } from './extension.ts';
+import { findTotalSeconds, holdExtension, toLaterDeadline } from './extension.ts';
 import { BrokerError } from './failure.ts';
 import { readLocks, requireUnlocked, toLockable } from './lock.ts';
 import { toNotFound } from './not-found.ts';
@@ -11,11 +13,13 @@ import { requireRole } from './role.ts';
 import { toDueRow } from './session-index.ts';
 import type { SessionView } from './session-view.ts';
 import type { Session, StoredSession } from './session.ts';
-import { findSession, replaceSession, requireOpen } from './session.ts';
+import { findSession, isOfMaker, replaceSession, requireOpen } from './session.ts';
 import { sendSignal } from './signal.ts';
 import type { Target } from './target.ts';
 import { targetsMilliseconds } from './target.ts';
 import { findSameTarget, toChanged } from './same-target.ts';
+import { findApprovalNeeds, refuseDecision, toRefusingEvent } from './unmet.ts';
+import { actAgain } from './use-delegation.ts';
 import { viewConnections } from './view-session.ts';
 
 // Each try means that somebody else wrote the row in between, so a handful is plenty.
@@ -32,21 +36,26 @@ export const extendRequestShape = z.strictObject({
 
 export type ExtendRequest = z.infer<typeof extendRequestShape>;
 
+/** A session whose extension was asked for, and whether that waits for an approval. */
+export type Extended = { readonly view: SessionView; readonly isWaiting: boolean };
+
 /**
  * Gives an open session of the caller a later deadline; its connections stay up. Policy decides on the whole time since
- * the session began, so that no chain of extensions outlasts what one request may ask for. Never shortens.
+ * the session began, so that no chain of extensions outlasts what one request may ask for. Never shortens. Where policy
+ * asks for an approval, each later deadline needs one of its own.
  */
 export async function extendSession(
   broker: Broker,
   caller: Caller,
   id: string,
   { durationSeconds, clientIp }: ExtendRequest & { readonly clientIp?: string },
-): Promise<SessionView> {
+): Promise<Extended> {
   requireRole(caller, 'Session.Request');
   const stored = await withinCallerBudget(broker, caller, async () => findSession(broker, id));
-  if (stored?.session.caller.id !== caller.id) throw toNotFound();
+  if (stored === undefined || !isOfMaker(stored.session, caller)) throw toNotFound();
   const { session } = stored;
   requireOpen(session, broker.now());
+  const acting = await actAgain(broker, caller, session);
   const locks = await withinTargetBudget(broker, caller, session.target.id, async () =>
     readLocks(broker),
   );
@@ -54,18 +63,26 @@ export async function extendSession(
   const target = await findSameTarget(broker, session, signal);
   if (target === undefined) throw toChanged();
   requireUnlocked(locks, toLockable(broker, id, session.input));
-  const ip = clientIp === undefined ? {} : { clientIp };
-  const deadline = await decideDeadline(broker, caller, {
+  const input = toExtensionInput(broker, acting, {
     session,
     target,
     durationSeconds,
-    ...ip,
+    ...(clientIp === undefined ? {} : { clientIp }),
   });
-  // The process that stored this deadline may have died before it told the gateways.
-  if (deadline === session.deadline)
-    await sendSignal(broker, { order: 'deadline', session: id, deadline });
-  if (deadline <= session.deadline) return viewConnections(broker, session);
-  return viewConnections(broker, await storeDeadline(broker, caller, stored, deadline));
+  const decision = broker.policy.decide(input);
+  if (decision.outcome === 'allow')
+    return {
+      view: await grantLonger(broker, caller, stored, { input, decision }),
+      isWaiting: false,
+    };
+  const needs = decision.outcome === 'needs' ? findApprovalNeeds(decision.needs) : undefined;
+  const sentence = 'Policy does not permit a longer session.';
+  const judged = { session: id, input, sentence, caller };
+  if (decision.outcome === 'deny' || needs === undefined)
+    return refuseDecision(broker, judged, decision);
+  const event = toRefusingEvent(judged, decision);
+  const held = await holdExtension(broker, stored, { needs, durationSeconds, event });
+  return { view: await viewConnections(broker, held), isWaiting: true };
 }
 
 type Wanted = {
@@ -75,29 +92,39 @@ type Wanted = {
   readonly clientIp?: string;
 };
 
-async function decideDeadline(
+function toExtensionInput(
   broker: Broker,
   caller: Caller,
   { session, target, durationSeconds, clientIp }: Wanted,
-): Promise<string> {
+): DecisionInput {
   const now = broker.now();
-  const begun = Math.floor(new Date(session.createdAt).getTime() / 1000);
-  const passed = Math.floor(now.getTime() / 1000) - begun;
   const { protocol, port, input: first } = session;
-  const cap = broker.limits.maxSessionSeconds;
-  const wish = {
-    ...first.context,
-    protocol,
-    port,
-    durationSeconds: Math.min(passed + durationSeconds, cap),
-  };
+  // What was approved was the first time, not a longer one.
+  const { approvals: _, ...asked } = first.context;
+  const seconds = findTotalSeconds(broker, session, durationSeconds);
+  const wish = { ...asked, protocol, port, durationSeconds: seconds };
   const ip = clientIp === undefined ? {} : { clientIp };
-  const input = toDecisionInput(caller, target, wish, { now, ...ip });
-  const sentence = 'Policy does not permit a longer session.';
-  const { terms, event } = await decideAgain(broker, session.id, input, sentence);
-  await broker.audit.append([event]);
-  const allowed = Math.min(wish.durationSeconds, terms.maxDurationSeconds ?? cap);
-  return new Date((begun + allowed) * 1000).toISOString();
+  return toDecisionInput(caller, target, wish, { now, ...ip });
+}
+
+async function grantLonger(
+  broker: Broker,
+  caller: Caller,
+  stored: StoredSession,
+  { input, decision }: { readonly input: DecisionInput; readonly decision: Allowed },
+): Promise<SessionView> {
+  const { session } = stored;
+  const { id } = session;
+  const { policies, digest, terms } = decision;
+  await broker.audit.append([
+    { type: 'session.allowed', session: id, policies, digest, input, terms },
+  ]);
+  const deadline = toLaterDeadline(broker, session, { input, decision });
+  // The process that stored this deadline may have died before it told the gateways.
+  if (deadline === session.deadline)
+    await sendSignal(broker, { order: 'deadline', session: id, deadline });
+  if (deadline <= session.deadline) return viewConnections(broker, session);
+  return viewConnections(broker, await storeDeadline(broker, caller, stored, deadline));
 }
 
 async function storeDeadline(

@@ -1,3 +1,5 @@
+import type { Need } from './need.ts';
+
 /**
  * Every reason for which the broker or a gateway refuses, as a closed list. The status of each is in `problem.ts`.
  */
@@ -5,11 +7,17 @@ export type FailureCode =
   | 'access-denied'
   | 'address-forbidden'
   | 'api-version-unknown'
+  | 'approval-closed'
+  | 'approval-own'
   | 'audit-unavailable'
   | 'body-too-large'
   | 'broker-unavailable'
+  | 'byte-limit'
   | 'clock-skewed'
   | 'connection-limit'
+  | 'continuation-expired'
+  | 'continuation-invalid'
+  | 'delegation-conflict'
   | 'gateway-draining'
   | 'gateway-full'
   | 'gateway-unknown'
@@ -20,17 +28,25 @@ export type FailureCode =
   | 'locked'
   | 'media-type-unsupported'
   | 'method-not-allowed'
+  | 'needs-unmet'
   | 'not-found'
   | 'origin-forbidden'
   | 'policy-unavailable'
+  | 'precondition-required'
   | 'rate-limited'
+  | 'request-changed'
   | 'request-invalid'
   | 'role-missing'
   | 'session-changed'
   | 'session-conflict'
   | 'session-ended'
   | 'session-limit'
+  | 'session-waiting'
+  | 'source-forbidden'
+  | 'start-failed'
+  | 'start-forbidden'
   | 'state-unavailable'
+  | 'step-up-needed'
   | 'target-changed'
   | 'target-refused'
   | 'target-stopped'
@@ -40,6 +56,7 @@ export type FailureCode =
   | 'targets-timeout'
   | 'targets-unavailable'
   | 'ticket-invalid'
+  | 'ticket-leaked'
   | 'ticket-spent'
   | 'token-invalid'
   | 'token-missing'
@@ -53,6 +70,10 @@ export type FailureDetails = {
   readonly cause?: unknown;
   readonly faults?: readonly Fault[];
   readonly advice?: readonly string[];
+  /** What policy still asks for. */
+  readonly needs?: readonly Need[];
+  /** The authentication context that a claims challenge asks for. */
+  readonly acr?: string;
   readonly retryAfterSeconds?: number;
   readonly allow?: readonly string[];
 };

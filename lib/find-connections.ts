@@ -35,13 +35,14 @@ export async function findConnection(
   return row === undefined ? undefined : toConnection(row);
 }
 
-/** Returns connections of a session, at most as many as asked for. */
+/** Returns connections of a session: all, or at most as many as asked for. */
 export async function findConnections(
   broker: Pick<Broker, 'state'>,
   session: string,
-  limit: number,
+  limit?: number,
 ): Promise<readonly Connection[]> {
-  const rows = await broker.state.list(session, { from: prefix, before: 'connection}', limit });
+  const range = { from: prefix, before: 'connection}' };
+  const rows = await broker.state.list(session, limit === undefined ? range : { ...range, limit });
   return rows.map(toConnection);
 }
 

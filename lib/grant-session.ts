@@ -2,50 +2,64 @@ import { createHash } from 'node:crypto';
 import type { Actor, AuditEvent } from './audit.ts';
 import type { Broker } from './broker.ts';
 import type { Decision, DecisionInput } from './decision.ts';
+import { toDelegationPartition } from './delegation.ts';
 import { BrokerError } from './failure.ts';
 import type { PreparedTicket } from './issue-ticket.ts';
 import { prepareTicket } from './issue-ticket.ts';
-import { toCallerPartition, toDueRow, toIndexRows } from './session-index.ts';
+import {
+  toCallerPartition,
+  toDelegatedRows,
+  toDueRow,
+  toIndexRows,
+  toWaitingRows,
+} from './session-index.ts';
 import type { SessionRequest } from './session-request.ts';
-import type { Session } from './session.ts';
-import { findSession, isOpen, toSessionRow } from './session.ts';
+import type { ReadySession, Session } from './session.ts';
+import { findSession, isLive, toSessionRow } from './session.ts';
 import { releaseSlot, takeSlot } from './slot.ts';
+import type { Row } from './table.ts';
 import type { Target } from './target.ts';
+import type { Terms } from './terms.ts';
 
-/** All that was found and decided about a request that policy allows. */
+/** All that was found and decided about a request. */
 export type Grant = {
   readonly id: string;
   readonly caller: Actor;
+  /** For whom the caller acts, and by which delegation. */
+  readonly acting: Pick<Session, 'onBehalfOf' | 'delegation'>;
   readonly wanted: SessionRequest;
   readonly createdAt: Date;
   readonly target: Target;
-  readonly host: string;
   readonly input: DecisionInput;
-  readonly decision: Extract<Decision, { readonly outcome: 'allow' }>;
+  readonly decision: Exclude<Decision, { readonly outcome: 'deny' }>;
 };
 
-/** Returns the session that a grant makes; its deadline is the shortest of wish, term and cap. */
-export function toSession(broker: Pick<Broker, 'limits' | 'newId'>, grant: Grant): Session {
-  const { id, caller, wanted, createdAt, target, host, input, decision } = grant;
-  const seconds = Math.min(
-    input.context.durationSeconds,
-    decision.terms.maxDurationSeconds ?? Number.POSITIVE_INFINITY,
-    broker.limits.maxSessionSeconds,
-  );
+/** Returns the session that a grant makes, ready for use; its deadline is the shortest of wish, term and cap. */
+export function toSession(
+  broker: Pick<Broker, 'limits' | 'newId'>,
+  grant: Grant & { readonly host: string },
+): ReadySession {
+  const seconds = findAllowedSeconds(broker, grant.input, grant.decision.terms);
+  const deadline = capDeadline(grant.input, toDeadline(grant.createdAt, seconds));
+  return { ...toRequested(broker, grant), state: 'ready', host: grant.host, deadline };
+}
+
+/** Returns what a session is before it is known whether it waits. */
+export function toRequested(
+  broker: Pick<Broker, 'newId'>,
+  { id, caller, acting, wanted, createdAt, target, input, decision }: Grant,
+): Omit<Session, 'state' | 'deadline'> {
   return {
     id,
-    state: 'ready',
     caller,
+    ...acting,
     target: { id: target.id, name: target.name },
     ...(target.armId === undefined ? {} : { armId: target.armId }),
-    host,
     protocol: wanted.protocol,
     port: input.context.port,
     ...(wanted.reason === undefined ? {} : { reason: wanted.reason }),
     ...(wanted.change === undefined ? {} : { change: wanted.change }),
     createdAt: createdAt.toISOString(),
-    // Whole seconds, as tickets carry them, so that session and ticket end at one time.
-    deadline: new Date((Math.floor(createdAt.getTime() / 1000) + seconds) * 1000).toISOString(),
     terms: decision.terms,
     policies: [...decision.policies],
     digest: decision.digest,
@@ -55,16 +69,49 @@ export function toSession(broker: Pick<Broker, 'limits' | 'newId'>, grant: Grant
   };
 }
 
+/** Returns how long a session may last: the shortest of wish, term and cap, in seconds. */
+export function findAllowedSeconds(
+  { limits }: Pick<Broker, 'limits'>,
+  { context }: DecisionInput,
+  { maxDurationSeconds = Number.POSITIVE_INFINITY }: Terms,
+): number {
+  return Math.min(context.durationSeconds, maxDurationSeconds, limits.maxSessionSeconds);
+}
+
+/** Returns the time so many seconds later, in whole seconds, as tickets carry them: session and ticket end at one time. */
+export function toDeadline(from: Date, seconds: number): string {
+  return new Date((Math.floor(from.getTime() / 1000) + seconds) * 1000).toISOString();
+}
+
+/** Returns the deadline, or the end of the delegation where that is earlier. */
+export function capDeadline({ delegation }: DecisionInput, deadline: string): string {
+  if (delegation === undefined) return deadline;
+  const end = new Date(delegation.expiresAt * 1000).toISOString();
+  return end < deadline ? end : deadline;
+}
+
 /**
- * Takes one of the caller's places, and sees to it that the session will be found and will end. Fails with `session-limit` when the caller
- * has no place left.
+ * Takes one of the caller's places and one of the delegation's sessions, and sees to it that the session will be found
+ * and will end. Fails with `session-limit` when the caller has no place left, with `access-denied` when the delegation
+ * has none.
  */
 export async function reserveSession(broker: Broker, session: Session): Promise<void> {
   const outcomes = await Promise.allSettled([
     takeCallerSlot(broker, session),
-    ...[toDueRow(session), ...toIndexRows(session)].map(async (row) => broker.state.insert(row)),
+    takeDelegationSlot(broker, session),
+    ...toListRows(session).map(async (row) => broker.state.insert(row)),
   ]);
   await requireAll(broker, session, outcomes);
+}
+
+/** Returns the rows of all lists in which a session stands. */
+function toListRows(session: Session): readonly Row[] {
+  return [
+    toDueRow(session),
+    ...toIndexRows(session),
+    ...toWaitingRows(session),
+    ...toDelegatedRows(session),
+  ];
 }
 
 async function takeCallerSlot(broker: Broker, { id, nonce, caller }: Session): Promise<void> {
@@ -79,7 +126,7 @@ async function takeCallerSlot(broker: Broker, { id, nonce, caller }: Session): P
   const now = broker.now();
   const isHeld = async (holder: string, about: string): Promise<boolean> => {
     const stored = await findSession(broker, about);
-    return stored?.session.nonce === holder && isOpen(stored.session, now);
+    return stored?.session.nonce === holder && isLive(stored.session, now);
   };
   if (!(await takeSlot(broker.state, wanted, now, isHeld)))
     throw new BrokerError(
@@ -89,29 +136,55 @@ async function takeCallerSlot(broker: Broker, { id, nonce, caller }: Session): P
     );
 }
 
+async function takeDelegationSlot(
+  broker: Broker,
+  { id, nonce, delegation }: Session,
+): Promise<void> {
+  const limit = delegation?.maxSessions;
+  if (delegation === undefined || limit === undefined) return;
+  const partition = toDelegationPartition(delegation.id);
+  const wanted = { partition, holder: nonce, about: id, limit, isRepeated: false };
+  // One that has ended was one all the same: what is counted is how many there have been.
+  const isHeld = async (holder: string, about: string): Promise<boolean> =>
+    (await findSession(broker, about))?.session.nonce === holder;
+  if (!(await takeSlot(broker.state, wanted, broker.now(), isHeld)))
+    throw new BrokerError(
+      'access-denied',
+      `The delegation was good for ${String(limit)} sessions. Ask for another one.`,
+      { advice: [] },
+    );
+}
+
 /**
  * Stores the session and records it, at once, and returns its first ticket; undefined when the id was taken meanwhile.
  * When anything fails, the session is taken back, and no ticket leaves.
  */
 export async function storeSession(
   broker: Broker,
-  session: Session,
+  session: ReadySession,
   events: readonly AuditEvent[],
 ): Promise<PreparedTicket['view'] | undefined> {
   const ticket = await prepareTicket(broker, session, 'jwt').catch(async (failure: unknown) => {
     await withdrawSession(broker, session);
     throw failure;
   });
+  const stored = await storeRecorded(broker, session, [...events, ticket.event]);
+  return stored === 'inserted' ? ticket.view : undefined;
+}
+
+/** Stores the session and records it, at once; `exists` when the id was taken meanwhile. When anything fails, it is taken back. */
+export async function storeRecorded(
+  broker: Broker,
+  session: Session,
+  events: readonly AuditEvent[],
+): Promise<'inserted' | 'exists'> {
   const stored = broker.state.insert(toSessionRow(session));
   // All of them must have ended before anything is taken back.
-  const outcomes = await Promise.allSettled([
-    stored,
-    broker.audit.append([...events, ticket.event]),
-  ]);
+  const outcomes = await Promise.allSettled([stored, broker.audit.append(events)]);
   await requireAll(broker, session, outcomes);
-  if ((await stored) === 'inserted') return ticket.view;
-  await withdrawSession(broker, session);
-  return undefined;
+  const outcome = await stored;
+  if (outcome === 'exists') await withdrawSession(broker, session);
+  return outcome;
 }
 
 async function requireAll(
@@ -141,13 +214,21 @@ async function withdrawSession(broker: Broker, session: Session): Promise<void> 
     broker.log('session.withdrawal-incomplete', { session: session.id, failure });
     return;
   }
-  const rows = [...toIndexRows(session), toDueRow(session)];
+  const rows = toListRows(session);
   const outcomes = await Promise.allSettled([
-    releaseSlot(broker.state, toCallerPartition(session.caller.id), session.nonce),
+    ...toSlotPartitions(session).map(async (partition) =>
+      releaseSlot(broker.state, partition, session.nonce),
+    ),
     ...rows.map(async ({ partition, row }) => broker.state.remove(partition, row)),
   ]);
   const failed = outcomes.filter((outcome) => outcome.status === 'rejected').length;
   if (0 < failed) broker.log('session.withdrawal-incomplete', { session: session.id, failed });
+}
+
+function toSlotPartitions({ caller, delegation }: Session): readonly string[] {
+  const own = toCallerPartition(caller.id);
+  const isCounted = delegation?.maxSessions !== undefined;
+  return isCounted ? [own, toDelegationPartition(delegation.id)] : [own];
 }
 
 async function removeOwnRow(broker: Broker, { id, nonce }: Session): Promise<void> {

@@ -5,8 +5,16 @@ import type { healthShape } from './openapi.ts';
 /** Whether the parts answer without which no session is granted, and which do. */
 export type Health = z.infer<typeof healthShape>;
 
-/** What is looked at, by name. A part is healthy when its probe resolves; a probe writes nothing. */
+/**
+ * What is looked at, by name. A part is healthy when its probe resolves, and unhealthy or degraded when it rejects; a probe
+ * writes nothing.
+ */
 export type Probes = Readonly<Record<string, () => Promise<unknown>>>;
+
+/** Says that a part does less than it should, and that sessions can be granted all the same. */
+export class Degraded extends Error {
+  override readonly name = 'Degraded';
+}
 
 // Anybody may ask, and asking should cost little.
 const freshMilliseconds = 5_000;
@@ -32,20 +40,21 @@ async function checkAll(probes: Probes, log: Log): Promise<Health> {
       async ([part, probe]) => [part, await check(part, probe, log)] as const,
     ),
   );
-  const isHealthy = parts.every(([, state]) => state === 'healthy');
-  return { status: isHealthy ? 'healthy' : 'unhealthy', checks: Object.fromEntries(parts) };
+  const states = new Set(parts.map(([, state]) => state));
+  const worst = (['unhealthy', 'degraded'] as const).find((state) => states.has(state));
+  return { status: worst ?? 'healthy', checks: Object.fromEntries(parts) };
 }
 
 async function check(
   part: string,
   probe: () => Promise<unknown>,
   log: Log,
-): Promise<'healthy' | 'unhealthy'> {
+): Promise<Health['status']> {
   try {
     await probe();
     return 'healthy';
   } catch (failure) {
     log('health.failed', { part, failure });
-    return 'unhealthy';
+    return failure instanceof Degraded ? 'degraded' : 'unhealthy';
   }
 }

@@ -7,7 +7,7 @@ import { keyPartition, openKeyListing, removeExpiredKeys } from './key-listing.t
 import type { RootKey, TrustedRoots } from './root-key.ts';
 import { toKid, toPublicJwk } from './root-key.ts';
 import type { Table } from './table.ts';
-import type { SigningKey } from './ticket.ts';
+import type { SigningKey } from './endorsement.ts';
 
 /** What the keys of a process are made from. */
 export type InstanceKeySettings = {

@@ -1,7 +1,7 @@
 import type { AuditEvent } from './audit.ts';
 import type { Broker } from './broker.ts';
 import { sealTicket } from './handle.ts';
-import type { Session } from './session.ts';
+import type { ReadySession } from './session.ts';
 import type { TicketRequest } from './session-view.ts';
 import type { Row } from './table.ts';
 import { signTicket, ticketSeconds } from './ticket.ts';
@@ -23,7 +23,7 @@ export type PreparedTicket = {
 /** Signs a ticket for one connection of the session. Fails with `keys-unavailable` when this process has no key in force. */
 export async function prepareTicket(
   broker: Broker,
-  session: Session,
+  session: ReadySession,
   form: TicketRequest['form'],
 ): Promise<PreparedTicket> {
   const key = await broker.keys.current();

@@ -25,12 +25,13 @@ export type Joining = {
 export async function joinConnection(broker: Broker, joining: Joining): Promise<void> {
   const { connection, isRepeated } = await insertConnection(broker, joining);
   const { lockable } = joining;
-  const { session } = joining.permission;
+  const { session, terms } = joining.permission;
   const live: Live = {
     connection: connection.id,
     session,
     openedAt: connection.openedAt,
     lockable,
+    ...(terms.maxBytes === undefined ? {} : { maxBytes: terms.maxBytes }),
   };
   try {
     // Before the place: what is taken for a connection that nobody knows of would never be given back.

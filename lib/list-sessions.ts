@@ -4,11 +4,16 @@ import type { Caller } from './caller.ts';
 import { BrokerError } from './failure.ts';
 import { hasRole, requireRole } from './role.ts';
 import { toNotFound } from './not-found.ts';
-import { toCallerPartition, toDayPartition, toNewestFirst } from './session-index.ts';
+import {
+  toCallerPartition,
+  toDayPartition,
+  toNewestFirst,
+  toPersonPartition,
+} from './session-index.ts';
 import type { SessionView } from './session-view.ts';
 import { sessionStates } from './session-view.ts';
 import type { Session } from './session.ts';
-import { findSession } from './session.ts';
+import { findSession, isOfCaller } from './session.ts';
 import { toSessionView, viewConnections } from './view-session.ts';
 
 const dayMilliseconds = 86_400_000;
@@ -28,6 +33,13 @@ export const sessionQueryShape = z.strictObject({
     .max(300)
     .exactOptional()
     .describe('A caller id, or `all`; needs the role Session.Read.All. Mine when absent.'),
+  onBehalfOf: z
+    .string()
+    .max(300)
+    .exactOptional()
+    .describe(
+      'Those that others have made in the name of a person: `me`, or a caller id, which needs the role Session.Read.All.',
+    ),
   from: z.iso.datetime({ offset: true }).exactOptional(),
   to: z.iso.datetime({ offset: true }).exactOptional(),
   after: z.string().regex(positionPattern).exactOptional().describe('From `nextLink`.'),
@@ -45,21 +57,24 @@ export async function readSession(
   id: string,
 ): Promise<SessionView> {
   const stored = await findSession(broker, id);
-  const isMine = stored?.session.caller.id === caller.id;
+  const isMine = stored !== undefined && isOfCaller(stored.session, caller);
   if (stored === undefined || !(isMine || hasRole(caller, 'Session.Read.All'))) throw toNotFound();
   return viewConnections(broker, stored.session);
 }
 
-/** Returns sessions, newest first: one's own, or those of another caller or of all with the role. */
+/**
+ * Returns sessions, newest first: one's own, or those that others have made in one's name; with the role, those of or for
+ * another caller, or all.
+ */
 export async function listSessions(
   broker: Broker,
   caller: Caller,
   query: SessionQuery,
 ): Promise<SessionPage> {
-  const whose = query.caller ?? caller.id;
-  if (whose !== caller.id) requireRole(caller, 'Session.Read.All');
   const to = query.to === undefined ? broker.now() : new Date(query.to);
-  const partitions = whose === 'all' ? toDays(query, to) : [toCallerPartition(whose)];
+  const whose = findWhose(caller, query);
+  if (whose.id !== caller.id) requireRole(caller, 'Session.Read.All');
+  const partitions = whose.kind === 'all' ? toDays(query, to) : [toPartition(whose)];
   const keys = await readKeys(broker, partitions, toRange(query));
   const page = keys.slice(0, pageSize);
   const sessions = await Promise.all(
@@ -67,11 +82,35 @@ export async function listSessions(
   );
   const value = sessions
     .flatMap((stored) => (stored === undefined ? [] : [stored.session]))
-    .filter((session) => whose === 'all' || session.caller.id === whose)
+    .filter((session) => isOf(session, whose))
     .filter((session) => matches(session, query))
     .map((session) => toSessionView(broker, session));
   const last = page.at(-1);
   return { value, ...(keys.length <= pageSize || last === undefined ? {} : { after: last.row }) };
+}
+
+/** Whose sessions are asked for: those that somebody made, or those that others made for them. */
+type Whose =
+  | { readonly kind: 'caller' | 'person'; readonly id: string }
+  | { readonly kind: 'all'; readonly id?: never };
+
+function findWhose(caller: Caller, query: SessionQuery): Whose {
+  const { onBehalfOf: person, caller: other = caller.id } = query;
+  if (person !== undefined && query.caller !== undefined)
+    throw new BrokerError('request-invalid', 'Ask by caller or by onBehalfOf.', {
+      faults: [{ pointer: '/onBehalfOf', detail: 'Leave one of the two out.' }],
+    });
+  if (person !== undefined) return { kind: 'person', id: person === 'me' ? caller.id : person };
+  return other === 'all' ? { kind: 'all' } : { kind: 'caller', id: other };
+}
+
+function toPartition({ kind, id }: Exclude<Whose, { readonly kind: 'all' }>): string {
+  return kind === 'caller' ? toCallerPartition(id) : toPersonPartition(id);
+}
+
+function isOf(session: Session, whose: Whose): boolean {
+  if (whose.kind === 'all') return true;
+  return whose.id === (whose.kind === 'caller' ? session.caller.id : session.onBehalfOf?.id);
 }
 
 function matches(session: Session, { status, target }: SessionQuery): boolean {

@@ -3,7 +3,7 @@ import type { Broker, GatewayPool } from './broker.ts';
 import { BrokerError } from './failure.ts';
 import type { Connection } from './find-connections.ts';
 import { toConnectionRow } from './find-connections.ts';
-import { lockKinds } from './lock.ts';
+import { lockableShape } from './lock.ts';
 import { releaseSlot } from './slot.ts';
 import type { CloseReason } from './close-reason.ts';
 import type { Row, StoredRow } from './table.ts';
@@ -17,7 +17,9 @@ const liveShape = z.object({
   session: z.uuid(),
   openedAt: z.iso.datetime(),
   /** What locks are held against, so that a lease need not read the session. */
-  lockable: z.record(z.enum(lockKinds), z.string()),
+  lockable: lockableShape,
+  /** The byte limit of the session, where it has one: then each lease tells what was carried elsewhere. */
+  maxBytes: z.int().positive().exactOptional(),
 });
 
 export type Live = z.infer<typeof liveShape>;

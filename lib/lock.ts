@@ -5,7 +5,7 @@ import { BrokerError } from './failure.ts';
 import type { StoredRow } from './table.ts';
 
 /** What a lock can be put on. */
-export const lockKinds = ['caller', 'target', 'subscription', 'session', 'app', 'gateway'] as const;
+const lockKinds = ['caller', 'target', 'subscription', 'session', 'app', 'gateway'] as const;
 
 const time = z.iso.datetime();
 const actor = z.strictObject({ id: z.string(), name: z.string() });
@@ -42,13 +42,24 @@ export type Lock = z.infer<typeof lockShape>;
 export const lockListShape = z.strictObject({ value: z.array(lockShape) });
 
 /** The facts of a session that locks are held against. */
-export type Lockable = Readonly<Record<(typeof lockKinds)[number], string>>;
+export const lockableShape = z.object({
+  caller: z.string(),
+  target: z.string(),
+  subscription: z.string(),
+  session: z.string(),
+  app: z.string(),
+  gateway: z.string(),
+  /** The person for whom the caller acts: a lock on either is a lock on both. */
+  onBehalfOf: z.string().exactOptional(),
+});
+
+export type Lockable = Readonly<z.infer<typeof lockableShape>>;
 
 /** Returns the facts of a session by its id and the input of its decision. */
 export function toLockable(
   { gateway }: Pick<Broker, 'gateway'>,
   session: string,
-  { caller, target }: Pick<DecisionInput, 'caller' | 'target'>,
+  { caller, target, onBehalfOf }: Pick<DecisionInput, 'caller' | 'target' | 'onBehalfOf'>,
 ): Lockable {
   return {
     caller: caller.id,
@@ -57,6 +68,7 @@ export function toLockable(
     session,
     app: caller.app,
     gateway: gateway.id,
+    ...(onBehalfOf === undefined ? {} : { onBehalfOf: onBehalfOf.id }),
   };
 }
 
@@ -79,7 +91,10 @@ export async function readLocks(broker: Broker): Promise<readonly Lock[]> {
 
 /** Returns the first lock that meets the facts, ids compared without regard to case; undefined when none does. */
 export function findLock(locks: readonly Lock[], facts: Lockable): Lock | undefined {
-  return locks.find(({ kind, value }) => facts[kind].toLowerCase() === value.toLowerCase());
+  return locks.find(({ kind, value }) => {
+    const ids = kind === 'caller' ? [facts.caller, facts.onBehalfOf] : [facts[kind]];
+    return ids.some((id) => id?.toLowerCase() === value.toLowerCase());
+  });
 }
 
 /** Fails with `locked` and the lock's own message when a lock meets the facts. */

@@ -1,13 +1,12 @@
 import * as z from 'zod';
-import {
-  closeRequestShape,
-  leaseAnswerShape,
-  leaseRequestShape,
-  redeemAnswerShape,
-  redeemRequestShape,
-} from './gateway-call.ts';
+import { approvalOperations } from './approval-operations.ts';
+import { auditOperations } from './audit-operations.ts';
+import { auditQueryOperations } from './audit-query-operations.ts';
+import { delegationOperations } from './delegation-operations.ts';
 import { policyOperations } from './explain-operations.ts';
 import { extendRequestShape } from './extend-session.ts';
+import { feedOperations } from './feed-operations.ts';
+import { gatewayOperations } from './gateway-operations.ts';
 import { sessionQueryShape } from './list-sessions.ts';
 import { lockListShape, lockRequestShape, lockShape } from './lock.ts';
 import { problemShape } from './problem.ts';
@@ -38,13 +37,15 @@ export type Operation = {
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
   readonly answers: Readonly<Record<number, z.ZodType | undefined>>;
+  /** What the answers are; JSON when absent. */
+  readonly media?: string;
 };
 
 const anything = z.record(z.string(), z.unknown());
 
 export const healthShape = z.strictObject({
-  status: z.enum(['healthy', 'unhealthy']),
-  checks: z.record(z.string(), z.enum(['healthy', 'unhealthy'])).exactOptional(),
+  status: z.enum(['healthy', 'degraded', 'unhealthy']),
+  checks: z.record(z.string(), z.enum(['healthy', 'degraded', 'unhealthy'])).exactOptional(),
 });
 
 const jwksShape = z.strictObject({ keys: z.array(z.record(z.string(), z.string())) });
@@ -96,7 +97,7 @@ export const operations: readonly Operation[] = [
     method: 'POST',
     summary: 'Give an open session a later deadline; its connections stay up.',
     body: extendRequestShape,
-    answers: { 200: sessionViewShape },
+    answers: { 200: sessionViewShape, 202: sessionViewShape },
   },
   {
     path: '/api/terminations',
@@ -144,6 +145,11 @@ export const operations: readonly Operation[] = [
     summary: 'Read one target that the caller may reach now.',
     answers: { 200: targetViewShape },
   },
+  ...approvalOperations,
+  ...auditOperations,
+  ...auditQueryOperations,
+  ...feedOperations,
+  ...delegationOperations,
   ...policyOperations,
   {
     path: '/api/whoami',
@@ -151,27 +157,7 @@ export const operations: readonly Operation[] = [
     summary: 'Read what the broker believes about the caller.',
     answers: { 200: whoamiShape },
   },
-  {
-    path: '/api/gateway/connections',
-    method: 'POST',
-    summary: 'Redeem a ticket. Gateways only.',
-    body: redeemRequestShape,
-    answers: { 201: redeemAnswerShape },
-  },
-  {
-    path: '/api/gateway/leases',
-    method: 'POST',
-    summary: 'Renew the leases of all connections of a gateway process. Gateways only.',
-    body: leaseRequestShape,
-    answers: { 200: leaseAnswerShape },
-  },
-  {
-    path: '/api/gateway/connections/{id}/close',
-    method: 'POST',
-    summary: 'Report how a connection ended. Gateways only.',
-    body: closeRequestShape,
-    answers: { 204: undefined },
-  },
+  ...gatewayOperations,
   {
     path: '/.well-known/sallyport',
     method: 'GET',
@@ -233,12 +219,12 @@ export function toOpenApi(url: URL): Readonly<Record<string, unknown>> {
 }
 
 function toOperation(operation: Operation): Readonly<Record<string, unknown>> {
-  const { path, summary, isOpen = false, body, answers } = operation;
+  const { path, summary, isOpen = false, body, answers, media = 'application/json' } = operation;
   const responses = Object.entries(answers).map(([status, shape]) => [
     status,
     shape === undefined
       ? { description: 'Done.' }
-      : { description: 'Done.', content: toContent('application/json', shape, 'output') },
+      : { description: 'Done.', content: toContent(media, shape, 'output') },
   ]);
   return {
     summary,

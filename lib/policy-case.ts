@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import { type DecisionInput, decisionInputShape, type Policy } from './decision.ts';
+import { outcomeShape } from './explain-view.ts';
+import { needShape } from './need.ts';
 import { findLine, type Finding, type PolicyFile } from './policy-scan.ts';
 import { termsShape } from './terms.ts';
 
@@ -32,7 +34,12 @@ const timedShape = z.looseObject({
 });
 
 const sectionsShape = z
-  .looseObject({ caller: z.unknown(), target: z.unknown(), context: z.unknown() })
+  .looseObject({
+    caller: z.unknown(),
+    onBehalfOf: z.unknown(),
+    target: z.unknown(),
+    context: z.unknown(),
+  })
   .partial();
 
 /**
@@ -44,24 +51,34 @@ const casesShape = z.array(
     name: z.string().min(1),
     input: z.preprocess(addUsual, decisionInputShape),
     expect: z.strictObject({
-      outcome: z.enum(['allow', 'deny']),
+      outcome: outcomeShape,
       terms: termsShape.optional(),
+      needs: z.array(needShape).optional(),
       policies: z.array(z.string()).optional(),
       advice: z.array(z.string()).optional(),
     }),
   }),
 );
 
-type Case = z.infer<typeof casesShape>[number];
+/** A question to a set, and what it must answer. */
+export type Case = z.infer<typeof casesShape>[number];
+
+/** The cases of a file, or the faults that keep it from being read. */
+export type CaseFile = {
+  readonly file: PolicyFile;
+  readonly cases: readonly Case[];
+  readonly findings: readonly Finding[];
+};
 
 function addUsual(input: unknown = {}): unknown {
   const sections = sectionsShape.safeParse(input);
   if (!sections.success) return input;
-  const { caller, target, context } = sections.data;
+  const { caller, onBehalfOf, target, context } = sections.data;
   return {
     ...usual,
     ...sections.data,
     caller: merge(usual.caller, caller),
+    ...(onBehalfOf === undefined ? {} : { onBehalfOf: merge(usual.caller, onBehalfOf) }),
     target: merge(usual.target, target),
     context: merge(usual.context, timedShape.safeParse(context).data ?? context),
   };
@@ -72,22 +89,19 @@ function merge(usualSection: object, changes: unknown = {}): unknown {
   return isSection ? { ...usualSection, ...changes } : changes;
 }
 
-/**
- * Runs the cases of a file against a policy. Returns how many there are, and a finding for each that does not decide as
- * it expects, or for each fault that keeps the file from being read.
- */
-export function runCases(
-  policy: Policy,
-  file: PolicyFile,
-): { readonly cases: number; readonly findings: readonly Finding[] } {
+/** Reads the cases of a file. One fault, and none of them counts. */
+export function parseCases(file: PolicyFile): CaseFile {
   const cases = casesShape.safeParse(parseJson(file.text));
-  if (!cases.success)
-    return { cases: 0, findings: cases.error.issues.map((i) => toFault(file, i)) };
-  const findings = cases.data.flatMap((one) => runCase(policy, one, file));
-  return { cases: cases.data.length, findings };
+  if (cases.success) return { file, cases: cases.data, findings: [] };
+  return { file, cases: [], findings: cases.error.issues.map((issue) => toFault(file, issue)) };
 }
 
-function runCase(policy: Policy, { name, input, expect }: Case, file: PolicyFile): Finding[] {
+/** Puts a case to a policy. Returns a finding when it does not decide as the case expects. */
+export function runCase(
+  policy: Policy,
+  { name, input, expect }: Case,
+  file: PolicyFile,
+): readonly Finding[] {
   const decision = new Map<string, unknown>(Object.entries(policy.decide(input)));
   const differences = Object.entries(expect)
     .filter(([member, wanted]) => !isDeepStrictEqual(decision.get(member), wanted))

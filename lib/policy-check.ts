@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { DetailedError, PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
 import type { ZoneClock } from './policy-clock.ts';
 import type { PolicyEngine, PolicyTexts } from './policy-engine.ts';
@@ -51,6 +52,7 @@ function checkContent(files: readonly PolicyFile[], engine: PolicyEngine): Check
     ...split.flatMap((part) => part.findings),
     ...policies.flatMap(({ source, faults }) => faults.map((fault) => locateFault(source, fault))),
     ...findRepeatedIds(policies),
+    ...findUnequalProfiles(policies),
     ...validatePolicies(sources, engine),
   ]);
   if (findings.length > 0) return { outcome: 'faulty', findings };
@@ -108,6 +110,19 @@ function findRepeatedIds(policies: readonly Parsed[]): readonly Finding[] {
     return [
       locateFault(source, { near: '@id', detail: `The id "${id}" is taken: choose another.` }),
     ];
+  });
+}
+
+function findUnequalProfiles(policies: readonly Parsed[]): readonly Finding[] {
+  const first = new Map<string, Rule>();
+  return policies.flatMap(({ rule, source }) => {
+    const { profile } = rule.terms;
+    if (profile === undefined) return [];
+    const known = first.get(profile);
+    if (known === undefined) first.set(profile, rule);
+    if (known === undefined || isDeepStrictEqual(known.terms, rule.terms)) return [];
+    const detail = `The profile "${profile}" has other terms in the policy "${known.id}": give both the same.`;
+    return [locateFault(source, { near: '@profile', detail })];
   });
 }
 

@@ -2,6 +2,8 @@ import { findZoneClock, type ZoneClock } from './policy-clock.ts';
 
 /** What the policies of a set compare facts with: where to look for a change. */
 export type PolicyWords = {
+  /** How many policies there are. */
+  readonly count: number;
   /** The attributes of the context that they read. */
   readonly attributes: ReadonlySet<string>;
   readonly groups: readonly string[];
@@ -36,6 +38,7 @@ export function collectWords(policies: readonly unknown[]): PolicyWords {
   const textsOf = (attribute: string): readonly string[] =>
     distinct(pairs.filter(({ side }) => readAttribute(side) === attribute).flatMap(toTexts));
   return {
+    count: policies.length,
     attributes: new Set(nodes.flatMap((node) => readAttribute(node) ?? [])),
     groups: distinct(nodes.flatMap(({ type, id }) => (type === 'Group' ? toText(id) : []))),
     acrs: textsOf('acrs'),

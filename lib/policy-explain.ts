@@ -9,8 +9,11 @@ type Candidate = { readonly input: DecisionInput; readonly change: Change };
 /** Changes of one kind, the smallest first, and how many of them are worth telling. */
 type Search = { readonly candidates: readonly Candidate[]; readonly most: number };
 
-// With the decision itself, 300. Each costs about half a millisecond.
-const maxDecisions = 299;
+// A decision takes longer the more policies there are, and a search holds up its process: it makes fewer of them then,
+// so that it is over in about a tenth of a second whatever the set.
+const maxTries = 299;
+const minTries = 60;
+const policiesTried = 30_000;
 
 const maxNearest = 6;
 
@@ -34,15 +37,16 @@ export function explainDecision(
     readonly words: PolicyWords;
   },
 ): Explanation {
-  const ask = limitDecisions(isAllowed);
+  const ask = limitDecisions(isAllowed, words);
   if (decision.outcome === 'deny')
     return { decision, nearest: findNearest(ask, input, scope, words) };
-  const endsAt = findTurn(ask, input, words);
+  const ends = [findTurn(ask, input, words), input.delegation?.expiresAt];
+  const endsAt = ends.filter((end) => end !== undefined).toSorted((a, b) => a - b)[0];
   return { decision, nearest: [], ...(endsAt === undefined ? {} : { endsAt }) };
 }
 
-function limitDecisions(isAllowed: (input: DecisionInput) => boolean): Ask {
-  let left = maxDecisions;
+function limitDecisions(isAllowed: (input: DecisionInput) => boolean, { count }: PolicyWords): Ask {
+  let left = Math.min(maxTries, Math.max(minTries, Math.floor(policiesTried / count)));
   return (input) => {
     if (left === 0) return undefined;
     left -= 1;
@@ -185,14 +189,26 @@ function changeTag(input: DecisionInput, { tags }: PolicyWords): readonly Candid
 }
 
 function addGroup(input: DecisionInput, { groups }: PolicyWords): readonly Candidate[] {
-  const { caller } = input;
-  const own = new Set(caller.groups.map((group) => group.toLowerCase()));
-  return groups
-    .filter((group) => !own.has(group))
-    .map((group) => ({
-      input: { ...input, caller: { ...caller, groups: [...caller.groups, group] } },
-      change: { kind: 'group', group, detail: `Make the caller a member of the group ${group}.` },
-    }));
+  const { caller, onBehalfOf: person } = input;
+  const own = listOthers(caller, groups).map((group): Candidate => ({
+    input: { ...input, caller: { ...caller, groups: [...caller.groups, group] } },
+    change: { kind: 'group', group, detail: `Make the caller a member of the group ${group}.` },
+  }));
+  if (person === undefined) return own;
+  const detail = 'Make the person for whom the caller acts a member of the group';
+  const others = listOthers(person, groups).map((group): Candidate => ({
+    input: { ...input, onBehalfOf: { ...person, groups: [...person.groups, group] } },
+    change: { kind: 'group', group, detail: `${detail} ${group}.` },
+  }));
+  return [...own, ...others];
+}
+
+function listOthers(
+  { groups: own }: Pick<DecisionInput['caller'], 'groups'>,
+  groups: readonly string[],
+): readonly string[] {
+  const known = new Set(own.map((group) => group.toLowerCase()));
+  return groups.filter((group) => !known.has(group));
 }
 
 function changeContext(

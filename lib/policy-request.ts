@@ -17,6 +17,7 @@ type Vocabulary = Pick<PolicySet, 'groups' | 'clocks'>;
 
 const clock: Uid = { type: 'Clock', id: 'now' };
 
+// A person and a workload never share an entity, whatever their ids.
 const callerTypes = { person: 'User', workload: 'ServicePrincipal' } as const;
 
 /**
@@ -26,20 +27,22 @@ const callerTypes = { person: 'User', workload: 'ServicePrincipal' } as const;
 export function toCedarRequest(input: DecisionInput, { groups, clocks }: Vocabulary): CedarRequest {
   const now = new Date(input.context.now * 1000);
   const caller = toCaller(input.caller, groups);
+  const person = input.onBehalfOf && toCaller(input.onBehalfOf, groups);
+  const people = person === undefined ? [caller] : [caller, person];
   const target = toTarget(input.target);
   const zones = [...clocks].map(([zone, read]) => [zone, read(now)] as const);
   const entities: readonly Entity[] = [
-    caller,
-    ...(caller.parents ?? []).map((uid) => ({ uid })),
+    ...people,
+    ...listParents(people).map((uid) => ({ uid })),
     ...target,
     { uid: clock, tags: Object.fromEntries(zones) },
   ];
-  requireClosed(entities);
+  requireClosed(entities, [clock, ...people.map(({ uid }) => uid)]);
   return {
     principal: caller.uid,
     action: { type: 'Action', id: input.action },
     resource: target[0].uid,
-    context: toContext(input, now),
+    context: { ...toContext(input, now), ...(person && { onBehalfOf: toReference(person.uid) }) },
     entities: entities.map(({ uid, attrs = {}, parents = [], tags = {} }) => ({
       uid,
       attrs,
@@ -49,13 +52,22 @@ export function toCedarRequest(input: DecisionInput, { groups, clocks }: Vocabul
   };
 }
 
-function toCaller(caller: DecisionInput['caller'], known: ReadonlySet<string>): Entity {
+function toCaller(
+  caller: Pick<DecisionInput['caller'], 'id' | 'kind' | 'app' | 'issuer' | 'groups'>,
+  known: ReadonlySet<string>,
+): Entity {
   const groups = new Set(caller.groups.map(toLower).filter((group) => known.has(group)));
   return {
     uid: { type: callerTypes[caller.kind], id: toLower(caller.id) },
     attrs: { app: toLower(caller.app), issuer: caller.issuer.toWellFormed() },
     parents: [...groups].map((id) => ({ type: 'Group', id })),
   };
+}
+
+// Cedar takes no entity twice, and the two may be in one group.
+function listParents(people: readonly Entity[]): readonly Uid[] {
+  const parents = people.flatMap((one) => one.parents ?? []);
+  return [...new Map(parents.map((uid) => [toKey(uid), uid] as const)).values()];
 }
 
 function toTarget(target: DecisionInput['target']): readonly [Entity, ...Entity[]] {
@@ -100,13 +112,17 @@ function toContext({ caller, context }: DecisionInput, now: Date): CedarRequest[
     port,
     durationSeconds,
     now: { __extn: { fn: 'datetime', arg: now.toISOString() } },
-    clock: { __entity: { ...clock } },
+    clock: toReference(clock),
     acrs: caller.acrs.map((acr) => acr.toWellFormed()),
     ...(signInAgeSeconds === undefined ? {} : { signInAgeSeconds }),
     ...(sourceIp === undefined ? {} : { sourceIp: toIp(sourceIp) }),
     ...(reason === undefined ? {} : { reason: reason.toWellFormed() }),
     ...(change === undefined ? {} : { change: change.toWellFormed() }),
   };
+}
+
+function toReference({ type, id }: Uid): CedarValueJson {
+  return { __entity: { type, id } };
 }
 
 /** Gives an IPv4 address that came as IPv6 (`::ffff:10.0.0.1`) as what it is, so that IPv4 ranges match it. */
@@ -121,11 +137,11 @@ function toIp(sourceIp: string): CedarValueJson {
  * INVARIANT: an entity that is named is there. Cedar takes one that is missing for one without parents, and a forbid
  * about a subscription would not be about its targets.
  */
-function requireClosed(entities: readonly Entity[]): void {
+function requireClosed(entities: readonly Entity[], named: readonly Uid[]): void {
   const present = new Set(entities.map(({ uid }) => toKey(uid)));
-  const missing = entities
-    .flatMap(({ parents = [] }) => parents)
-    .find((uid) => !present.has(toKey(uid)));
+  const missing = [...named, ...entities.flatMap(({ parents = [] }) => parents)].find(
+    (uid) => !present.has(toKey(uid)),
+  );
   if (missing !== undefined) throw new Error(`a ${missing.type} of the request is missing`);
 }
 

@@ -46,10 +46,18 @@ type Request = {
   reason?: String,
   change?: String, // a change or incident reference
   acrs: Set<String>, // authentication contexts that the caller has satisfied
+  onBehalfOf?: User, // the person for whom a workload acts; that person has to be permitted as well
 };
 
 action connect;
 action "connect.ssh", "connect.rdp", "connect.tcp" in [connect] appliesTo {
+  principal: [User, ServicePrincipal],
+  resource: VirtualMachine,
+  context: Request,
+};
+
+// To have a stopped machine started for a session that is allowed.
+action start appliesTo {
   principal: [User, ServicePrincipal],
   resource: VirtualMachine,
   context: Request,

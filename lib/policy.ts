@@ -1,15 +1,16 @@
-import { createHash } from 'node:crypto';
 import type { AuthorizationAnswer } from '@cedar-policy/cedar-wasm/nodejs';
 import type { Log } from './broker.ts';
 import type { Decision, DecisionInput, Policy } from './decision.ts';
 import { BrokerError } from './failure.ts';
+import { decideJointly, hasDelegationEnded, toSides } from './joint-decision.ts';
+import { findNeeds, type Need } from './need.ts';
 import { checkPolicies, type PolicySet } from './policy-check.ts';
+import { toDigest } from './policy-digest.ts';
 import type { PolicyEngine } from './policy-engine.ts';
 import { explainDecision } from './policy-explain.ts';
 import { collectWords, type PolicyWords } from './policy-explain-words.ts';
 import { toCedarRequest } from './policy-request.ts';
 import type { PolicyFile } from './policy-scan.ts';
-import { policySchema } from './policy-schema.ts';
 import { compareOffers, type Rule } from './policy-terms.ts';
 
 /**
@@ -26,16 +27,22 @@ export function loadPolicy(files: readonly PolicyFile[], engine: PolicyEngine, l
   }
   const digest = toDigest(files);
   const decide = (input: DecisionInput): Decision => {
+    const decideSide = (side: DecisionInput): Decision => ({
+      ...evaluate(check.set, engine, side),
+      digest,
+    });
     try {
-      return { ...evaluate(check.set, engine, input), digest };
+      return decideJointly(decideSide, input);
     } catch (cause) {
       log('policy.failed', { digest, cause: String(cause) });
       return { outcome: 'deny', policies: [], advice: [], digest };
     }
   };
   let words: PolicyWords | undefined;
+  const names = [...check.set.rules.values()].flatMap(({ terms }) => terms.profile ?? []);
   return {
     digest,
+    profiles: [...new Set(names)].sort(),
     decide,
     explain: (input, scope) => {
       words ??= readWords(check.set, engine);
@@ -50,14 +57,6 @@ function readWords({ texts }: PolicySet, engine: PolicyEngine): PolicyWords {
   return collectWords(answers.map((answer) => (answer.type === 'success' ? answer.json : {})));
 }
 
-/** Returns the name of a set: SHA-256 of the schema and the files in the order of their names, whatever ends their lines. */
-function toDigest(files: readonly PolicyFile[]): string {
-  const texts = files.map(({ name, text }) => [name, text.replaceAll('\r\n', '\n')] as const);
-  const ordered = texts.sort(([a], [b]) => (a < b ? -1 : 1));
-  const canonical = `sallyport-policy-1\n${JSON.stringify([policySchema, ...ordered])}`;
-  return createHash('sha256').update(canonical).digest('base64url');
-}
-
 // A conditional type, so that the two kinds of decision stay apart.
 type Undigested<D> = D extends Decision ? Omit<D, 'digest'> : never;
 
@@ -69,7 +68,7 @@ function evaluate(
   const request = toCedarRequest(input, set);
   const { isAllowed, reason } = readAnswer(engine.authorize(set.texts, request));
   const rules = reason.map((id) => findRule(set, id)).sort(compareOffers);
-  if (isAllowed) return toAllow(rules);
+  if (isAllowed) return chooseOffer(rules, input);
   const policies = rules.map(({ id }) => id);
   const advice = rules.flatMap((rule) => rule.advice ?? []);
   // Whom nothing permits must not learn that there is something to forbid: advice would tell a hidden target from an
@@ -81,7 +80,11 @@ function evaluate(
 /** Says what `evaluate` would decide, without its reasons. A doubt about what is only tried concerns no operator. */
 function permits(set: PolicySet, engine: PolicyEngine, input: DecisionInput): boolean {
   try {
-    return readAnswer(engine.authorize(set.texts, toCedarRequest(input, set))).isAllowed;
+    if (hasDelegationEnded(input)) return false;
+    const sides = toSides(input).filter((side) => side !== undefined);
+    return sides.every(
+      (side) => readAnswer(engine.authorize(set.texts, toCedarRequest(side, set))).isAllowed,
+    );
   } catch {
     return false;
   }
@@ -99,11 +102,30 @@ function readAnswer(answer: AuthorizationAnswer): {
   return { isAllowed: decision === 'allow', reason: diagnostics.reason };
 }
 
-/** Names the permit whose terms apply first, then the others that permit as well. */
-function toAllow(offers: readonly Rule[]): Undigested<Decision> {
+type Offer = { readonly rule: Rule; readonly needs: readonly Need[] };
+
+/**
+ * Chooses among the permits that hold: the one that needs least, of equals the one that the caller can meet alone, then
+ * the most generous. Names it first, then the others.
+ */
+function chooseOffer(permits: readonly Rule[], input: DecisionInput): Undigested<Decision> {
+  const { profile } = input.context;
+  const offers = permits
+    .filter(({ terms }) => profile === undefined || terms.profile === profile)
+    .map((rule): Offer => ({ rule, needs: findNeeds(rule.terms, input) }))
+    .sort((a, b) => compareNeeds(a.needs, b.needs) || compareOffers(a.rule, b.rule));
   const [best] = offers;
-  if (best === undefined) throw new Error('nothing permits what Cedar allows');
-  return { outcome: 'allow', policies: offers.map(({ id }) => id), terms: best.terms };
+  if (best === undefined) return { outcome: 'deny', policies: [], advice: [] };
+  const policies = offers.map(({ rule }) => rule.id);
+  const { needs, rule } = best;
+  if (needs.length === 0) return { outcome: 'allow', policies, terms: rule.terms };
+  return { outcome: 'needs', policies, terms: rule.terms, needs };
+}
+
+function compareNeeds(a: readonly Need[], b: readonly Need[]): number {
+  const others = (needs: readonly Need[]): number =>
+    needs.filter(({ kind }) => kind === 'approval').length;
+  return a.length - b.length || others(a) - others(b);
 }
 
 function findRule({ rules }: PolicySet, id: string): Rule {

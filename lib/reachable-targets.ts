@@ -4,6 +4,7 @@ import type { Caller } from './caller.ts';
 import { toNotFound } from './not-found.ts';
 import type { Circumstance } from './decide.ts';
 import { toDecisionInput } from './decide.ts';
+import type { Decision } from './decision.ts';
 import { requireRole } from './role.ts';
 import type { targetViewShape } from './session-view.ts';
 import type { Target } from './target.ts';
@@ -71,11 +72,29 @@ function viewTarget(
   circumstance: Circumstance,
 ): TargetView | undefined {
   const services = target.services.flatMap((service) => {
-    const wish = { ...service, ...usualWish };
-    const decision = broker.policy.decide(toDecisionInput(caller, target, wish, circumstance));
-    return decision.outcome === 'allow' ? [{ ...service, terms: decision.terms }] : [];
+    const decide = (profile: object): Offered | undefined => {
+      const wish = { ...service, ...usualWish, ...profile };
+      const input = toDecisionInput(caller, target, wish, circumstance);
+      return toOffered(broker.policy.decide(input));
+    };
+    const best = decide({});
+    if (best === undefined) return [];
+    const profiles = (broker.policy.profiles ?? []).flatMap((profile) => {
+      const offered = decide({ profile });
+      return offered === undefined ? [] : [{ name: profile, ...offered }];
+    });
+    return [{ ...service, ...best, ...(profiles.length === 0 ? {} : { profiles }) }];
   });
   if (services.length === 0) return undefined;
   const { id, name, armId, os, power } = target;
   return { id, name, ...(armId === undefined ? {} : { armId }), os, power, services };
+}
+
+type Offered = Pick<TargetView['services'][number], 'terms' | 'needs'>;
+
+// What an approval or a stronger sign-in would open can be reached, too.
+function toOffered(decision: Decision): Offered | undefined {
+  if (decision.outcome === 'deny') return undefined;
+  const { terms } = decision;
+  return decision.outcome === 'allow' ? { terms } : { terms, needs: [...decision.needs] };
 }

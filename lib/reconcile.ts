@@ -11,6 +11,9 @@ import {
   toLive,
   toLivePartition,
 } from './live-connection.ts';
+import { prepareWaiting } from './prepare-session.ts';
+import { deallocateQuiet } from './quiet-targets.ts';
+import { finishRevocations } from './revoke-delegation.ts';
 import { dueBuckets, toOldestFirst } from './session-index.ts';
 import type { Session } from './session.ts';
 import { findSession, hasEnded } from './session.ts';
@@ -29,12 +32,17 @@ export type Reconciled = { readonly sessions: number; readonly gateways: number 
 
 /**
  * Makes the record true: ends sessions whose deadline has passed, closes the connections of gateways that stopped
- * renewing their leases, and forgets spent handles. Safe to run at any time, in several processes, and again.
+ * renewing their leases, takes the next step of sessions that are being made ready, deallocates
+ * what was started and is not used any more, comes to the end of revocations, and forgets spent handles. Safe to run at
+ * any time, in several processes, and again.
  */
 export async function reconcile(broker: Broker): Promise<Reconciled> {
   const [sessions, gateways] = await Promise.all([
     endDueSessions(broker),
     closeLostGateways(broker),
+    prepareWaiting(broker),
+    deallocateQuiet(broker),
+    finishRevocations(broker),
     forgetHandles(broker),
   ]);
   return { sessions, gateways };

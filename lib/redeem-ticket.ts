@@ -1,23 +1,27 @@
-import type { AuditEvent } from './audit.ts';
+import { createNetworkRule, parseAddress } from './address.ts';
 import type { Broker, GatewayPool } from './broker.ts';
 import type { Caller } from './caller.ts';
 import { decideAgain } from './decide-again.ts';
 import { BrokerError } from './failure.ts';
 import type { RedeemAnswer, RedeemRequest } from './gateway-call.ts';
-import { isHandle, openHandle } from './handle.ts';
 import { joinConnection } from './join-connection.ts';
 import { requireOwnProcess } from './live-connection.ts';
 import { readLocks, requireUnlocked, toLockable } from './lock.ts';
+import { readPermission, spendTicket, toRefused } from './presented-ticket.ts';
 import { requireGateway } from './require-gateway.ts';
-import type { StoredSession } from './session.ts';
-import { findSession, replaceSession, requireOpen } from './session.ts';
+import type { SessionBytes } from './session-bytes.ts';
+import { findSessionBytes } from './session-bytes.ts';
+import type { Session, StoredSession } from './session.ts';
+import { findSession, findStartSeconds, replaceSession, requireOpen } from './session.ts';
+import type { Terms } from './terms.ts';
 import type { Permission } from './ticket.ts';
-import { verifyTicket } from './ticket.ts';
+import { tightenTerms } from './tighten-terms.ts';
+import { isRevoked, toRevoked } from './use-delegation.ts';
 
 /**
  * Turns a ticket into one connection, once. The ticket is spent before anything else is looked at; then the session,
- * policy and connection limit are checked again, and the connection is recorded before the gateway is told.
- * A repetition with the same nonce gets the same answer.
+ * policy and the limits of both decisions, that of the ticket and that of now, are checked again, and the connection is
+ * recorded before the gateway is told. A repetition with the same nonce gets the same answer.
  */
 export async function redeemTicket(
   broker: Broker,
@@ -30,59 +34,9 @@ export async function redeemTicket(
     return await openConnection(broker, pool, request, permission);
   } catch (failure) {
     if (failure instanceof BrokerError)
-      await broker.audit.append([toRefused(pool, request, failure, permission)]);
+      await broker.audit.append([toRefused(pool, request, failure.code, permission)]);
     throw failure;
   }
-}
-
-async function readPermission(
-  broker: Broker,
-  pool: GatewayPool,
-  request: RedeemRequest,
-): Promise<Permission> {
-  const ticket = isHandle(request.ticket)
-    ? await findTicket(broker, pool, request)
-    : request.ticket;
-  try {
-    const verifier = { roots: broker.keys.roots, issuer: broker.url.origin, gateway: pool.id };
-    const { permission, kid } = verifyTicket(ticket, verifier, broker.now());
-    if (!(await broker.keys.isListed(kid)))
-      throw new BrokerError('ticket-invalid', 'Ask for a new ticket of this session.', {
-        cause: 'the key of the ticket has been withdrawn',
-      });
-    return permission;
-  } catch (failure) {
-    if (failure instanceof BrokerError && failure.code === 'ticket-invalid')
-      await broker.audit.append([toRefused(pool, request, failure)]);
-    throw failure;
-  }
-}
-
-// Logged, not recorded: anyone can make up handles, and must not be able to fill the audit log.
-async function findTicket(
-  broker: Broker,
-  pool: GatewayPool,
-  { ticket: handle, clientIp }: RedeemRequest,
-): Promise<string> {
-  const ticket = await openHandle(broker.state, handle);
-  if (ticket !== undefined) return ticket;
-  broker.log('handle-unknown', { gateway: pool.id, clientIp });
-  throw new BrokerError('ticket-invalid', 'Ask for a new ticket of this session.');
-}
-
-function toRefused(
-  pool: GatewayPool,
-  { clientIp }: RedeemRequest,
-  { code }: BrokerError,
-  permission?: Permission,
-): AuditEvent {
-  return {
-    type: 'ticket.refused',
-    gateway: pool.id,
-    code,
-    ...(permission === undefined ? {} : { session: permission.session, ticket: permission.ticket }),
-    ...(clientIp === undefined ? {} : { clientIp }),
-  };
 }
 
 async function openConnection(
@@ -91,18 +45,29 @@ async function openConnection(
   request: RedeemRequest,
   permission: Permission,
 ): Promise<RedeemAnswer> {
-  const [stored, locks] = await Promise.all([
-    findSession(broker, permission.session),
+  const found = findSession(broker, permission.session);
+  const [stored, locks, isOver] = await Promise.all([
+    found,
     readLocks(broker),
-    spendTicket(broker, permission, request.nonce),
+    // Beside the other calls, and for sessions under a delegation alone.
+    found.then(async (known) => known !== undefined && isRevoked(broker, known.session)),
+    claimTicket(broker, permission, request.nonce),
     requireOwnProcess(broker, pool, request.instance),
   ]);
-  const session = await checkSession(broker, permission, stored);
-  const lockable = toLockable(broker, permission.session, session.session.input);
+  if (stored === undefined)
+    throw new BrokerError('session-ended', 'The session is not known. Ask for a new one.');
+  const { session } = stored;
+  const terms = await decideNow(broker, session, permission);
+  if (isOver) throw toRevoked();
+  requireSource([permission.terms, terms], request.clientIp);
+  const lockable = toLockable(broker, permission.session, session.input);
   requireUnlocked(locks, lockable);
-  await joinConnection(broker, { pool, request, permission, lockable });
-  if (session.session.state === 'ready') await markActive(broker, session);
-  return toAnswer(broker, permission, request.nonce);
+  const permitted = tighten(broker, session, permission, terms);
+  const bytesBefore = await requireBytes(broker, permitted, request.instance);
+  await joinConnection(broker, { pool, request, permission: permitted, lockable });
+  if (session.state === 'ready') await markActive(broker, stored);
+  const answer = toAnswer(broker, permitted, request.nonce);
+  return { ...answer, ...(bytesBefore === undefined ? {} : { bytesBefore }) };
 }
 
 function toAnswer(broker: Broker, permission: Permission, connection: string): RedeemAnswer {
@@ -120,29 +85,56 @@ function toAnswer(broker: Broker, permission: Permission, connection: string): R
   };
 }
 
-// Create, never upsert: the row that is there already belongs to whoever came first.
-async function spendTicket(broker: Broker, permission: Permission, nonce: string): Promise<void> {
-  const hour = permission.expiresAt.toISOString().slice(0, 13).replaceAll(/\D/g, '');
-  const row = { partition: `rd|${hour}`, row: permission.ticket, values: { nonce } };
-  if ((await broker.state.insert(row)) === 'exists')
+async function claimTicket(broker: Broker, permission: Permission, nonce: string): Promise<void> {
+  if (!(await spendTicket(broker, permission, nonce)))
     throw new BrokerError('ticket-spent', 'A ticket lets one connection in. Ask for a new one.');
 }
 
-async function checkSession(
-  broker: Broker,
-  permission: Permission,
-  stored: StoredSession | undefined,
-): Promise<StoredSession> {
-  if (stored === undefined)
-    throw new BrokerError('session-ended', 'The session is not known. Ask for a new one.');
-  requireOpen(stored.session, broker.now());
+/** Returns the terms under which policy allows the session now. */
+async function decideNow(broker: Broker, stored: Session, { host }: Permission): Promise<Terms> {
+  requireOpen(stored, broker.now());
   const now = Math.floor(broker.now().getTime() / 1000);
-  const { id: session, input: first } = stored.session;
+  const { id: session, input: first } = stored;
   const input = { ...first, context: { ...first.context, now } };
-  await decideAgain(broker, session, input, 'Policy no longer permits this session.');
-  if (!broker.mayDial(permission.host))
+  const sentence = 'Policy no longer permits this session.';
+  const { terms } = await decideAgain(broker, { session, input, sentence });
+  if (!broker.mayDial(host))
     throw new BrokerError('address-forbidden', 'The address of the target may not be dialled.');
-  return stored;
+  return terms;
+}
+
+// An address that the gateway cannot tell is in no network.
+function requireSource(both: readonly Terms[], clientIp = ''): void {
+  const address = parseAddress(clientIp) ?? '';
+  const isIn = ({ sourceNetworks }: Terms): boolean =>
+    sourceNetworks === undefined || createNetworkRule(sourceNetworks)(address);
+  if (!both.every(isIn))
+    throw new BrokerError('source-forbidden', 'Connect from a network that policy permits.');
+}
+
+/** Returns what the ticket permits under the terms of now as well; fails when these leave no time. */
+function tighten(broker: Broker, session: Session, permission: Permission, now: Terms): Permission {
+  const terms = tightenTerms(permission.terms, now);
+  const { maxDurationSeconds = Infinity } = now;
+  const latest = (findStartSeconds(session) + maxDurationSeconds) * 1000;
+  const deadline = new Date(Math.min(latest, permission.deadline.getTime()));
+  requireOpen({ ...session, deadline: deadline.toISOString() }, broker.now());
+  return { ...permission, terms, deadline };
+}
+
+async function requireBytes(
+  broker: Broker,
+  { session, terms: { maxBytes } }: Permission,
+  instance: string,
+): Promise<SessionBytes | undefined> {
+  if (maxBytes === undefined) return undefined;
+  const bytes = await findSessionBytes(broker, session, instance);
+  if (maxBytes <= bytes.here + bytes.elsewhere)
+    throw new BrokerError(
+      'byte-limit',
+      'The session has carried all its bytes. Ask for a new one.',
+    );
+  return bytes;
 }
 
 // Whoever loses this race lost it to another connection, which wrote the same, or to the end of the session, which

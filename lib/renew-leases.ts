@@ -14,6 +14,7 @@ import {
 import type { Lock } from './lock.ts';
 import { findLock, readLocks } from './lock.ts';
 import { requireGateway } from './require-gateway.ts';
+import { findSessionBytes } from './session-bytes.ts';
 import type { Signal } from './signal.ts';
 import { readSignals } from './signal.ts';
 import type { StoredRow } from './table.ts';
@@ -31,15 +32,18 @@ const unknownMilliseconds = 60_000;
 
 type Verdict = LeaseAnswer['verdicts'][number];
 
+/** A signal about connections that are open. */
+type Order = Exclude<Signal, { readonly order: 'probe' }>;
+
 type Known = {
   readonly live: ReadonlyMap<string, Live>;
-  readonly signals: ReadonlyMap<string, readonly Signal[]>;
+  readonly orders: ReadonlyMap<string, readonly Order[]>;
   readonly locks: readonly Lock[];
 };
 
 /**
  * Renews the leases of all connections of one gateway process and tells what has changed since its cursor. The number
- * of table calls does not grow with the number of sessions.
+ * of table calls does not grow with the number of sessions, those aside whose bytes are limited.
  */
 export async function renewLeases(
   broker: Broker,
@@ -61,11 +65,40 @@ export async function renewLeases(
     storeBytes(broker, request, live),
     closeUnknown(broker, pool, request, [...live.values()]),
   ]);
-  const known = { live, signals: Map.groupBy(signals, ({ session }) => session), locks };
+  const orders = signals.filter((signal) => signal.order !== 'probe');
+  const known = { live, orders: Map.groupBy(orders, ({ session }) => session), locks };
   const verdicts = request.connections.flatMap(({ connection, session }) =>
     toVerdict(connection, session, known),
   );
-  return { cursor: String(now.getTime()), now: now.toISOString(), verdicts };
+  return {
+    cursor: String(now.getTime()),
+    now: now.toISOString(),
+    verdicts,
+    bytesElsewhere: await findBytesElsewhere(broker, instance, live),
+    probes: toProbes(signals, now),
+  };
+}
+
+function toProbes(signals: readonly Signal[], now: Date): string[] {
+  return signals.flatMap((signal) =>
+    signal.order === 'probe' && now < new Date(signal.expiresAt) ? [signal.token] : [],
+  );
+}
+
+/** Returns, of every session here whose bytes are limited, what the connections of other processes have carried. */
+async function findBytesElsewhere(
+  broker: Broker,
+  instance: string,
+  live: ReadonlyMap<string, Live>,
+): Promise<LeaseAnswer['bytesElsewhere']> {
+  const limited = [...live.values()].filter(({ maxBytes }) => maxBytes !== undefined);
+  const sessions = new Set(limited.map(({ session }) => session));
+  return Promise.all(
+    [...sessions].map(async (session) => {
+      const { elsewhere } = await findSessionBytes(broker, session, instance);
+      return { session, bytes: elsewhere };
+    }),
+  );
 }
 
 function toSince(cursor: string | undefined, now: Date): Date {
@@ -80,17 +113,17 @@ function toVerdict(connection: string, session: string, known: Known): readonly 
   if (live?.session !== session) return [{ connection, verdict, reason: 'lease-lost' }];
   if (findLock(known.locks, live.lockable) !== undefined)
     return [{ connection, verdict, reason: 'locked' }];
-  const own = known.signals.get(session) ?? [];
+  const own = known.orders.get(session) ?? [];
   const close = own.find(({ order }) => order === 'close');
   if (close !== undefined) return [toVerdictOf(connection, close)];
   const last = own.at(-1);
   return last === undefined ? [] : [toVerdictOf(connection, last)];
 }
 
-function toVerdictOf(connection: string, signal: Signal): Verdict {
-  return signal.order === 'close'
-    ? { connection, verdict: 'close', reason: signal.reason }
-    : { connection, verdict: 'deadline', deadline: signal.deadline };
+function toVerdictOf(connection: string, order: Order): Verdict {
+  return order.order === 'close'
+    ? { connection, verdict: 'close', reason: order.reason }
+    : { connection, verdict: 'deadline', deadline: order.deadline };
 }
 
 // A row that cannot be read, for example of a later version, costs its own connection and no other.

@@ -1,3 +1,5 @@
+import type { Approval } from './approval.ts';
+import { toDelegationPartition } from './delegation.ts';
 import type { Session } from './session.ts';
 import type { Row } from './table.ts';
 import { toKey } from './table-key.ts';
@@ -27,12 +29,17 @@ export function toCallerPartition(caller: string): string {
   return `u|${toKey(caller)}`;
 }
 
+/** Returns the partition that lists the sessions that others have made in the name of one person. */
+export function toPersonPartition(person: string): string {
+  return `for|${toKey(person)}`;
+}
+
 /** Returns the partition that lists all sessions made on one UTC day. */
 export function toDayPartition(day: Date): string {
   return `day|${day.toISOString().slice(0, 10).replaceAll('-', '')}`;
 }
 
-/** Returns the rows by which a session is found: by caller and by day. */
+/** Returns the rows by which a session is found: by caller, by day, and by the person for whom the caller acts. */
 export function toIndexRows(session: Session): readonly Row[] {
   const createdAt = new Date(session.createdAt);
   // By the nonce of the attempt and not by the session's id: of two attempts under one id, each removes its own rows.
@@ -41,7 +48,20 @@ export function toIndexRows(session: Session): readonly Row[] {
   return [
     { partition: toCallerPartition(session.caller.id), row: newest, values },
     { partition: toDayPartition(createdAt), row: newest, values },
+    ...(session.onBehalfOf === undefined
+      ? []
+      : [{ partition: toPersonPartition(session.onBehalfOf.id), row: newest, values }]),
   ];
+}
+
+/** The rows of a delegation's partition that list its open sessions. */
+export const delegatedRange = { from: 'session|', before: 'session}' } as const;
+
+/** Returns the row by which the end of its delegation finds a session, until it has ended. */
+export function toDelegatedRows({ id, nonce, delegation }: Session): readonly Row[] {
+  if (delegation === undefined) return [];
+  const partition = toDelegationPartition(delegation.id);
+  return [{ partition, row: `session|${nonce}`, values: { session: id } }];
 }
 
 /** Returns the place of a session in the list of those that are still to end. */
@@ -56,4 +76,32 @@ export function toDueKey(session: Session): { readonly partition: string; readon
  */
 export function toDueRow(session: Session): Row {
   return { ...toDueKey(session), values: { session: session.id } };
+}
+
+/** The partition that lists what waits for an approval, oldest first. There are few: each takes a place of its caller. */
+export const pendingPartition = 'pending';
+
+/** Returns the row by which approvers find what waits for them. */
+export function toPendingRow({ id }: Session, { requestedAt, digest }: Approval): Row {
+  const row = `${toOldestFirst(new Date(requestedAt))}|${digest}`;
+  return { partition: pendingPartition, row, values: { session: id } };
+}
+
+/** The partition that lists the sessions that are being made ready. */
+export const preparingPartition = 'preparing';
+
+/** Returns the row by which a session that is being made ready is found, whatever process began that. */
+export function toPreparingRow({ id, nonce }: Session): Row {
+  return { partition: preparingPartition, row: nonce, values: { session: id } };
+}
+
+/** Returns the rows by which a session is found while it waits. */
+export function toWaitingRows(session: Session): readonly Row[] {
+  const { approval, extension, preparation } = session;
+  return [
+    ...[approval, extension].flatMap((one) =>
+      one === undefined ? [] : [toPendingRow(session, one)],
+    ),
+    ...(preparation === undefined ? [] : [toPreparingRow(session)]),
+  ];
 }

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { protocols } from './target.ts';
 
 /** Text of a person that ends in an audit entry: no control, bidirectional or lone surrogate characters. */
-const plainText = z
+export const plainText = z
   .string()
   .trim()
   .min(1)
@@ -37,6 +37,20 @@ export const sessionRequestShape = z
       .exactOptional()
       .describe('Why, for the audit and for policies that ask for it.'),
     change: plainText.exactOptional().describe('A change or incident reference.'),
+    profile: z
+      .string()
+      .regex(/^[a-z][a-z0-9-]{0,39}$/, 'Use a profile that policy names.')
+      .exactOptional()
+      .describe('The bundle of terms to ask for. The best offer when absent.'),
+    start: z
+      .literal(true)
+      .exactOptional()
+      .describe('Have the VM started when it is stopped, where policy permits that.'),
+    delegation: z
+      .uuid()
+      .toLowerCase()
+      .exactOptional()
+      .describe('The delegation by which a workload asks in the name of a person.'),
   })
   .refine((request) => request.protocol !== 'tcp' || request.port !== undefined, {
     path: ['port'],

@@ -1,18 +1,47 @@
 import * as z from 'zod';
+import { approvalViewShape } from './approval-view.ts';
 import { closeReasons } from './close-reason.ts';
+import { needShape } from './need.ts';
 import { protocols } from './target.ts';
 import { termsShape } from './terms.ts';
 
 const id = z.uuid();
 const time = z.iso.datetime();
 
-/** The states of a session. `requested`, `pendingApproval` and `preparing` are passed at once where nothing has to be waited for. */
-export const sessionStates = ['ready', 'active', 'ended', 'expired'] as const;
+/** The states of a session. The first two are passed at once where nothing has to be waited for; the last four are final. */
+export const sessionStates = [
+  'pendingApproval',
+  'preparing',
+  'ready',
+  'active',
+  'ended',
+  'expired',
+  'denied',
+  'failed',
+] as const;
 
 /** Why a session ended. */
-export const endReasons = ['terminated', 'deadline', 'unused', 'policy'] as const;
+export const endReasons = [
+  'terminated',
+  'deadline',
+  'unused',
+  'policy',
+  // An approver said no, or nobody said enough in time.
+  'denied',
+  'unapproved',
+  // It could not be made ready.
+  'locked',
+  'target-changed',
+  'start-failed',
+  'unreachable',
+  // The person has taken back what a workload did in their name.
+  'delegation-revoked',
+] as const;
 
 export type EndReason = (typeof endReasons)[number];
+
+/** What a session that is not ready waits for. */
+export const progresses = ['approval', 'starting', 'probing'] as const;
 
 /** A ticket as its caller gets it, once. */
 const ticketViewShape = z.strictObject({
@@ -39,14 +68,26 @@ export const sessionViewShape = z.strictObject({
   state: z.enum(sessionStates),
   endReason: z.enum(endReasons).exactOptional(),
   caller: z.strictObject({ id: z.string(), name: z.string() }),
+  /** The person for whom the caller acts, and the delegation by which it does where its token does not say so. */
+  onBehalfOf: z.strictObject({ id: z.string(), name: z.string() }).exactOptional(),
+  delegation: z.uuid().exactOptional(),
   target: z.strictObject({ id: z.guid(), name: z.string() }),
   protocol: z.enum(protocols),
   port: z.int(),
   reason: z.string().exactOptional(),
   change: z.string().exactOptional(),
   createdAt: time,
+  /** When it became ready. */
+  startedAt: time.exactOptional(),
+  /** When it ends; while it waits, when it stops waiting. */
   deadline: time,
   terms: termsShape,
+  /** What the session needs, or needed, before it is ready, and what approvers have said. */
+  approval: approvalViewShape.exactOptional(),
+  /** Likewise for a longer time than was granted. */
+  extension: approvalViewShape.exactOptional(),
+  /** What is waited for. */
+  progress: z.enum(progresses).exactOptional(),
   decision: z.strictObject({ policies: z.array(z.string()), digest: z.string() }),
   /** The `wss:` URL where a ticket is presented. */
   endpoint: z.url(),
@@ -92,7 +133,23 @@ export const targetViewShape = z.strictObject({
     'unknown',
   ]),
   services: z.array(
-    z.strictObject({ protocol: z.enum(protocols), port: z.int(), terms: termsShape }),
+    z.strictObject({
+      protocol: z.enum(protocols),
+      port: z.int(),
+      terms: termsShape,
+      /** What is still needed for these terms; absent when a session is granted at once. */
+      needs: z.array(needShape).exactOptional(),
+      /** The other bundles of terms that can be asked for by name; absent when there are none. */
+      profiles: z
+        .array(
+          z.strictObject({
+            name: z.string(),
+            terms: termsShape,
+            needs: z.array(needShape).exactOptional(),
+          }),
+        )
+        .exactOptional(),
+    }),
   ),
 });
 
@@ -127,4 +184,6 @@ export const whoamiShape = z.strictObject({
   issuer: z.string(),
   roles: z.array(z.string()),
   groups: z.union([z.array(z.string()), z.literal('unknown')]),
+  /** The person for whom the caller acts, as the token says. */
+  onBehalfOf: z.strictObject({ id: z.string(), name: z.string() }).exactOptional(),
 });

@@ -17,6 +17,13 @@ const signalShape = z.discriminatedUnion('order', [
     session: z.uuid(),
     deadline: z.iso.datetime(),
   }),
+  z.strictObject({
+    order: z.literal('probe'),
+    session: z.uuid(),
+    /** What the broker has signed; see `probe.ts`. */
+    token: z.string(),
+    expiresAt: z.iso.datetime(),
+  }),
 ]);
 
 export type Signal = z.infer<typeof signalShape>;

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { findDay, toDay } from './audit-entry.ts';
+import { joinParts } from './audit-parts.ts';
 import { type DecisionInput, decisionInputShape } from './decision.ts';
 import type { StoredRow, Table } from './table.ts';
 
@@ -36,7 +37,7 @@ const rowsPerCall = 1000;
 const dayMilliseconds = 86_400_000;
 
 const entryShape = z.object({
-  type: z.enum(['session.allowed', 'session.denied']),
+  type: z.enum(['session.allowed', 'session.needs', 'session.denied']),
   time: z.iso.datetime(),
   session: z.string(),
   input: decisionInputShape,
@@ -95,12 +96,9 @@ function findDecision({ values }: StoredRow, { from, to }: PastRange): readonly 
   return from.getTime() <= at && at < to.getTime() ? [{ session, time, input }] : [];
 }
 
-// A body that is longer than one string of the table stands in several.
 function parseBody(values: StoredRow['values']): unknown {
-  let body = String(values['b'] ?? '');
-  for (let part = 1; `b${part}` in values; part += 1) body += String(values[`b${part}`]);
   try {
-    return JSON.parse(body);
+    return JSON.parse(joinParts(values));
   } catch {
     return undefined;
   }

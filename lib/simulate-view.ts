@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { decisionInputShape } from './decision.ts';
+import { outcomeShape } from './explain-view.ts';
 import { policyFilesShape } from './policy-isolation.ts';
 import { positionPattern } from './simulate-audit.ts';
 
@@ -41,7 +42,7 @@ export const simulateRequestShape = z.strictObject({
 export type SimulateRequest = z.infer<typeof simulateRequestShape>;
 
 const verdictShape = z.strictObject({
-  outcome: z.enum(['allow', 'deny']),
+  outcome: outcomeShape,
   policies: z.array(z.string()),
 });
 
@@ -61,8 +62,12 @@ export type Flip = z.infer<typeof flipShape>;
 
 const countsShape = z.strictObject({
   decided: z.int(),
+  allowToNeeds: z.int(),
   allowToDeny: z.int(),
+  needsToAllow: z.int(),
+  needsToDeny: z.int(),
   denyToAllow: z.int(),
+  denyToNeeds: z.int(),
 });
 
 export type Counts = z.infer<typeof countsShape>;

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import type { Broker } from './broker.ts';
 import type { Caller } from './caller.ts';
 import { terminateSession } from './end-session.ts';
-import { readOpenSessions } from './open-sessions.ts';
+import { readLiveSessions } from './live-sessions.ts';
 import { requireRole } from './role.ts';
 import type { Session } from './session.ts';
 
@@ -36,7 +36,7 @@ export async function terminateSessions(
 ): Promise<z.infer<typeof terminateAnswerShape>> {
   requireRole(caller, 'Session.Terminate.All');
   const terminated: string[] = [];
-  for await (const session of readOpenSessions(broker)) {
+  for await (const session of readLiveSessions(broker)) {
     if (!matches(session, filter)) continue;
     if (terminated.length === mostPerCall) return { terminated, hasMore: true };
     await terminateSession(broker, caller, session.id);
@@ -46,16 +46,18 @@ export async function terminateSessions(
 }
 
 function matches(
-  { input }: Session,
+  { input, onBehalfOf }: Session,
   { caller, target, subscription, app }: TerminateRequest,
 ): boolean {
   const pairs = [
-    [caller, input.caller.id],
-    [target, input.target.id],
-    [subscription, input.target.subscription],
-    [app, input.caller.app],
+    // What others do in the name of a caller is the caller's too.
+    [caller, [input.caller.id, onBehalfOf?.id]],
+    [target, [input.target.id]],
+    [subscription, [input.target.subscription]],
+    [app, [input.caller.app]],
   ] as const;
   return pairs.every(
-    ([wanted, is]) => wanted === undefined || wanted.toLowerCase() === is.toLowerCase(),
+    ([wanted, ids]) =>
+      wanted === undefined || ids.some((id) => id?.toLowerCase() === wanted.toLowerCase()),
   );
 }

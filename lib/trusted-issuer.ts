@@ -31,6 +31,15 @@ const entraShape = z.strictObject({
   issuer: issuerUrl.optional(),
 });
 
+/** Where a token that names an actor says who the person is for whom that one acts. */
+const delegationShape = z.strictObject({
+  /** The trusted tenant whose people and groups the tokens name by their ids; people of the issuer's own when absent. */
+  tenant: guid.optional(),
+  subject: z.string().min(1).default('sub'),
+  name: z.string().min(1).optional(),
+  groups: z.string().min(1).optional(),
+});
+
 const oidcShape = z.strictObject({
   kind: z.literal('oidc'),
   /** The first part of the caller ids; shorter than a GUID, so that it cannot pass for a tenant. */
@@ -54,13 +63,16 @@ const oidcShape = z.strictObject({
   grants: z
     .array(z.strictObject({ roles: z.array(z.enum(roles)).min(1), when: conditions.default({}) }))
     .default([]),
+  /** Lets the issuer say that a workload acts for a person (`act`, RFC 8693). Without it, its tokens that do are refused. */
+  delegation: delegationShape.optional(),
 });
 
 const listShape = z
   .array(z.discriminatedUnion('kind', [entraShape, oidcShape]))
   .min(1)
   .refine((issuers) => isUnique(issuers.flatMap(toIssuerUrls)), 'Name each issuer once.')
-  .refine((issuers) => isUnique(issuers.map(toTenant)), 'Give each issuer a name of its own.');
+  .refine((issuers) => isUnique(issuers.map(toTenant)), 'Give each issuer a name of its own.')
+  .refine(areTenantsTrusted, 'As the tenant of a delegation, name one that is in this list.');
 
 /** Claims and the values that they may have. */
 export type Conditions = Readonly<Record<string, string | readonly string[]>>;
@@ -70,6 +82,9 @@ export type EntraIssuer = Readonly<z.infer<typeof entraShape>>;
 
 /** An issuer of workload tokens (OpenID Connect), for example GitHub Actions or a Kubernetes cluster. */
 export type OidcIssuer = Readonly<z.infer<typeof oidcShape>>;
+
+/** Where the tokens of an issuer say for whom a workload acts. */
+export type DelegationMapping = NonNullable<OidcIssuer['delegation']>;
 
 /** An issuer whose tokens prove who a caller is. */
 export type TrustedIssuer = EntraIssuer | OidcIssuer;
@@ -106,6 +121,14 @@ function isIssuerUrl(text: string): boolean {
 
 function toTenant(issuer: TrustedIssuer): string {
   return issuer.kind === 'entra' ? issuer.tenant : issuer.name;
+}
+
+function areTenantsTrusted(issuers: readonly TrustedIssuer[]): boolean {
+  const trusted = new Set(issuers.map(toTenant));
+  return issuers.every((issuer) => {
+    const tenant = issuer.kind === 'oidc' ? issuer.delegation?.tenant : undefined;
+    return tenant === undefined || trusted.has(tenant);
+  });
 }
 
 function isUnique(values: readonly string[]): boolean {

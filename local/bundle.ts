@@ -10,8 +10,8 @@ const commonJsNames = [
   "import { dirname as sallyportDirname } from 'node:path';",
   "import { fileURLToPath as sallyportFileURLToPath } from 'node:url';",
   'const require = sallyportCreateRequire(import.meta.url);',
-  'const __filename = sallyportFileURLToPath(import.meta.url);',
-  'const __dirname = sallyportDirname(__filename);',
+  'const sallyportFile = sallyportFileURLToPath(import.meta.url);',
+  'const sallyportFolder = sallyportDirname(sallyportFile);',
 ].join('\n');
 
 const common: BuildOptions = {
@@ -19,6 +19,8 @@ const common: BuildOptions = {
   platform: 'node',
   format: 'esm',
   logLevel: 'warning',
+  // Under names of our own, since some ES modules declare these themselves. What they declare is left alone.
+  define: { __filename: 'sallyportFile', __dirname: 'sallyportFolder' },
   // The Azure worker supplies the first. The second is evaluated anew when a policy has broken it,
   // which an inlined script cannot be. Native parts are optional for those that ask for them.
   external: ['@azure/functions-core', engine, '*.node'],

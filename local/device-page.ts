@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { DeviceCode, Provider } from 'oidc-provider';
 import { audience, demoCallers, type DemoCaller } from './demo-callers.ts';
+import { grantClaims } from './issuer-claims.ts';
 
 const maxFormBytes = 4096;
 
@@ -16,7 +17,7 @@ export async function serveDevicePage(
 ): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://localhost');
   if (request.method !== 'POST') {
-    send(response, 200, renderChoice(url.searchParams.get('user_code') ?? ''));
+    await showChoice(provider, url.searchParams.get('user_code') ?? '', response);
     return;
   }
   const form = await readForm(request);
@@ -27,6 +28,15 @@ export async function serveDevicePage(
   else if (form.has('deny')) await deny(code, response);
   else if (!caller) send(response, 400, renderNote('Choose one of the callers.'));
   else await confirm(provider, { code, caller, response });
+}
+
+async function showChoice(
+  provider: Provider,
+  userCode: string,
+  response: ServerResponse,
+): Promise<void> {
+  const code = await findCode(provider, userCode);
+  send(response, 200, renderChoice(userCode, grantClaims(code?.params.claims).acrs ?? []));
 }
 
 const people = demoCallers.filter(({ kind }) => kind === 'user');
@@ -60,7 +70,7 @@ async function confirm(
     accountId: caller.oid,
     grantId: await grant.save(),
     authTime: Math.floor(Date.now() / 1000),
-    claims: {},
+    claims: { access_token: grantClaims(code.params.claims) },
     resource: audience,
     scope,
   });
@@ -74,11 +84,13 @@ async function deny(code: DeviceCode, response: ServerResponse): Promise<void> {
   send(response, 200, renderNote('Denied. You can close this page.'));
 }
 
-function renderChoice(userCode: string): string {
+function renderChoice(userCode: string, acrs: readonly string[]): string {
   const buttons = people.map(
     ({ displayName, name }) => `<p><button name="caller" value="${name}">${displayName}</button>`,
   );
+  const isStrong = acrs.length > 0;
   return `<form method="post">
+${isStrong ? `<p>This asks for a <strong>stronger sign-in</strong> (${escapeHtml(acrs.join())}).` : ''}
 <p><label>Code <input name="user_code" value="${escapeHtml(userCode)}" autofocus required></label>
 <p>Confirm only if your own command line shows this code. Continue as:
 ${buttons.join('\n')}

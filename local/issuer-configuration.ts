@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Token } from 'oidc-provider';
+import type { Token, TokenContext } from 'oidc-provider';
 import { createMemoryAdapter } from 'oidc-provider/lib/adapters/memory_adapter.js';
 import { audience, cliClientId, toClaims, type DemoCaller } from './demo-callers.ts';
 
@@ -34,6 +34,8 @@ export function createConfiguration(options: {
     clients,
     claims: { openid: ['sub', 'name', 'preferred_username', 'tid', 'oid'] },
     conformIdTokenClaims: false,
+    // Entra's form of the parameter, which the provider's own feature refuses: claims of an access token alone.
+    extraParams: { claims: null },
     cookies: { keys: [randomBytes(16).toString('hex')] },
     features: createFeatures(),
     findAccount: (_context: unknown, id: string) => {
@@ -42,8 +44,8 @@ export function createConfiguration(options: {
     },
     formats: {
       customizers: {
-        jwt: (_context: unknown, token: Token, draft: { payload: Payload }) => {
-          draft.payload = toPayload(callers, token, draft.payload);
+        jwt: (context: TokenContext, token: Token, draft: Draft) => {
+          draft.payload = { ...toPayload(callers, token, draft.payload), ...findAsked(context) };
           // Entra's type; the default says "at+jwt".
           return Object.assign(draft, { header: { typ: 'JWT' } });
         },
@@ -117,6 +119,13 @@ function toPublicClient(name: string): object {
 }
 
 type Payload = Readonly<Record<string, unknown>>;
+
+type Draft = { payload: Payload };
+
+/** Returns the claims that were granted because they were asked for, at the sign-in or at that before a renewal. */
+function findAsked({ oidc: { entities } }: TokenContext): object {
+  return (entities.DeviceCode ?? entities.RefreshToken)?.claims?.access_token ?? {};
+}
 
 function toPayload(callers: readonly DemoCaller[], token: Token, draft: Payload): Payload {
   const { clientId, jti } = token;

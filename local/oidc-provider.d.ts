@@ -2,16 +2,33 @@
 declare module 'oidc-provider' {
   import type { IncomingMessage, ServerResponse } from 'node:http';
 
+  /** What the next tokens hold besides the usual claims. A refresh token inherits it. */
+  export interface GrantedClaims {
+    readonly access_token?: {
+      readonly acrs?: readonly string[];
+      readonly xms_cc?: readonly string[];
+    };
+  }
+
+  type Grantor = { readonly claims?: GrantedClaims };
+
+  /** What a token is made from. */
+  export interface TokenContext {
+    readonly oidc: {
+      readonly entities: { readonly DeviceCode?: Grantor; readonly RefreshToken?: Grantor };
+    };
+  }
+
   export interface DeviceCode {
     readonly isExpired: boolean;
     readonly clientId: string;
-    readonly params: { readonly scope?: string };
+    readonly params: { readonly scope?: string; readonly claims?: string };
     accountId?: string;
     grantId?: string;
     scope?: string;
     resource?: string;
     authTime?: number;
-    claims?: object;
+    claims?: GrantedClaims;
     error?: string;
     save(): Promise<string>;
   }

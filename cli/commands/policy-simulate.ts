@@ -5,13 +5,14 @@ import {
   type SimulateAnswer,
   simulateAnswerShape,
 } from '../../lib/simulate-view.ts';
-import { readPolicyFolder } from '../../lib/file/policy-folder.ts';
+import { askPatiently } from '../ask-patiently.ts';
 import { CommandError } from '../command-error.ts';
 import type { Context } from '../context.ts';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import { formatTable } from '../format.ts';
 import { parseJson } from '../json.ts';
 import { openPolicyClient } from './policy-client.ts';
+import { printFaulty, readPolicies } from './policy-files.ts';
 import type { ShowProgress } from './policy-progress.ts';
 
 export type SimulateOptions = {
@@ -26,21 +27,19 @@ type Faulty = Extract<SimulateAnswer, { outcome: 'faulty' }>;
 /** What all pages say together. */
 type Result = Faulty | Pick<Sound, 'outcome' | 'counts' | 'flips'>;
 
+const directions: readonly { readonly count: keyof Counts; readonly words: string }[] = [
+  { count: 'allowToNeeds', words: 'from allow to needs' },
+  { count: 'allowToDeny', words: 'from allow to deny' },
+  { count: 'needsToAllow', words: 'from needs to allow' },
+  { count: 'needsToDeny', words: 'from needs to deny' },
+  { count: 'denyToAllow', words: 'from deny to allow' },
+  { count: 'denyToNeeds', words: 'from deny to needs' },
+];
+
 type Page = { readonly nextFrom?: string };
 
 const entriesPerPage = 2000;
 const dayMilliseconds = 86_400_000;
-
-/** Checks the policies of a folder at the broker. Returns the exit code: `usage` when there are findings. */
-export async function checkPolicies(context: Context, folder: string): Promise<ExitCode> {
-  const policies = await readPolicies(folder);
-  const ask = await openPolicyClient(context);
-  const answer = await ask('simulate', { policies }, simulateAnswerShape);
-  if (answer.outcome === 'faulty') return printFindings(context, answer);
-  if (context.settings.json) context.terminal.printJson({ outcome: 'sound', findings: [] });
-  else context.terminal.print(`${policies.length} files, nothing to repair.`);
-  return exitCodes.ok;
-}
 
 /**
  * Tries the policies of a folder on cases, or on the decisions of a time, of the last seven days when none is given.
@@ -55,12 +54,10 @@ export async function simulatePolicies(
   const { settings, terminal } = context;
   const question = await toQuestion(options, context.now());
   const result = await askAll(context, { policies: await readPolicies(folder), ...question }, show);
-  if (result.outcome === 'faulty') return printFindings(context, result);
+  if (result.outcome === 'faulty') return printFaulty(context, result.findings);
   if (settings.json) terminal.printJson(result);
   else describeFlips(result.counts, result.flips).forEach(terminal.print);
-  return result.counts.allowToDeny + result.counts.denyToAllow === 0
-    ? exitCodes.ok
-    : exitCodes.conflict;
+  return result.flips.length === 0 ? exitCodes.ok : exitCodes.conflict;
 }
 
 type Question = { readonly cases: unknown } | { readonly audit: object };
@@ -88,7 +85,10 @@ async function askAll(
     show(0);
     while (page !== undefined) {
       const body = toBody(question, page);
-      const answer: SimulateAnswer = await ask('simulate', body, simulateAnswerShape);
+      // A long past takes more pages than the budget of a caller has at once.
+      const answer: SimulateAnswer = await askPatiently(context, async () =>
+        ask('simulate', body, simulateAnswerShape),
+      );
       if (answer.outcome === 'faulty') return answer;
       answers.push(answer);
       show(answer.audit?.progress ?? 1);
@@ -98,7 +98,7 @@ async function askAll(
     show(undefined);
   }
   const flips = answers.flatMap((answer) => answer.flips);
-  return { outcome: 'sound', counts: addCounts(answers), flips };
+  return { outcome: 'sound', counts: answers.map(({ counts }) => counts).reduce(addCounts), flips };
 }
 
 function toBody(question: { readonly policies: unknown } & Question, page: Page): object {
@@ -109,19 +109,20 @@ function toNextPage({ audit }: Sound): Page | undefined {
   return audit?.nextFrom === undefined ? undefined : { nextFrom: audit.nextFrom };
 }
 
-function addCounts(answers: readonly Sound[]): Counts {
-  const add = (member: keyof Counts): number =>
-    answers.reduce((sum, { counts }) => sum + counts[member], 0);
+function addCounts(sum: Counts, page: Counts): Counts {
   return {
-    decided: add('decided'),
-    allowToDeny: add('allowToDeny'),
-    denyToAllow: add('denyToAllow'),
+    decided: sum.decided + page.decided,
+    allowToNeeds: sum.allowToNeeds + page.allowToNeeds,
+    allowToDeny: sum.allowToDeny + page.allowToDeny,
+    needsToAllow: sum.needsToAllow + page.needsToAllow,
+    needsToDeny: sum.needsToDeny + page.needsToDeny,
+    denyToAllow: sum.denyToAllow + page.denyToAllow,
+    denyToNeeds: sum.denyToNeeds + page.denyToNeeds,
   };
 }
 
 /** Returns the lines that say to people what flips. */
 function describeFlips(counts: Counts, flips: readonly Flip[]): readonly string[] {
-  const { decided, allowToDeny, denyToAllow } = counts;
   const heading = ['CASE', 'TIME', 'CALLER', 'TARGET', 'ACTION', 'FROM', 'TO'];
   const rows = flips.map(({ time = '', caller, target, action, port, ...flip }) => [
     flip.case,
@@ -132,30 +133,20 @@ function describeFlips(counts: Counts, flips: readonly Flip[]): readonly string[
     toVerdict(flip.from),
     toVerdict(flip.to),
   ]);
-  return [
-    ...(rows.length === 0 ? [] : formatTable(heading, rows)),
-    `${decided} decided, ${allowToDeny} from allow to deny, ${denyToAllow} from deny to allow`,
-  ];
+  return [...(rows.length === 0 ? [] : formatTable(heading, rows)), describeCounts(counts)];
+}
+
+function describeCounts(counts: Counts): string {
+  const flips = directions
+    .filter(({ count }) => counts[count] > 0)
+    .map(({ count, words }) => `${counts[count]} ${words}`);
+  return [`${counts.decided} decided`, ...(flips.length === 0 ? ['none otherwise'] : flips)].join(
+    ', ',
+  );
 }
 
 function toVerdict({ outcome, policies }: Flip['from']): string {
   return policies.length === 0 ? outcome : `${outcome} (${policies.join(' ')})`;
-}
-
-function printFindings({ settings, terminal }: Context, answer: Faulty): ExitCode {
-  if (settings.json) terminal.printJson(answer);
-  else
-    for (const { file, line, detail } of answer.findings)
-      terminal.note(`${file}:${line}: ${detail}`);
-  return exitCodes.usage;
-}
-
-async function readPolicies(folder: string): ReturnType<typeof readPolicyFolder> {
-  const files = await readPolicyFolder(folder).catch((cause: unknown) => {
-    throw new CommandError(exitCodes.usage, `The folder '${folder}' cannot be read.`, { cause });
-  });
-  if (files.length > 0) return files;
-  throw new CommandError(exitCodes.usage, `The folder '${folder}' holds no .cedar file.`);
 }
 
 async function readText(file: string): Promise<string> {

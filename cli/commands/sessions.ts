@@ -1,5 +1,6 @@
 import type { SessionView } from '../../lib/session-view.ts';
 import { sessionStates } from '../../lib/session-view.ts';
+import { isWaiting } from '../await-session.ts';
 import { CommandError } from '../command-error.ts';
 import { openClient } from '../context.ts';
 import type { Context } from '../context.ts';
@@ -11,6 +12,7 @@ export type SessionsOptions = {
   readonly all?: boolean;
   readonly target?: string;
   readonly caller?: string;
+  readonly onBehalfOf?: string;
 };
 
 // No session lasts longer than a day; twice that leaves room for one that was extended.
@@ -32,7 +34,7 @@ export async function printSessions(context: Context, options: SessionsOptions):
 
 /** Returns the query of `GET /api/sessions` that the options mean, or fails with a usage error. */
 export function toQuery(options: SessionsOptions, now: Date): Readonly<Record<string, string>> {
-  const { all, status, target, caller } = options;
+  const { all, status, target, caller, onBehalfOf } = options;
   if (status !== undefined && !sessionStates.some((state) => state === status))
     throw new CommandError(
       exitCodes.usage,
@@ -44,22 +46,24 @@ export function toQuery(options: SessionsOptions, now: Date): Readonly<Record<st
     ...(status === undefined ? {} : { status }),
     ...(target === undefined ? {} : { target }),
     ...(caller === undefined ? {} : { caller }),
+    ...(onBehalfOf === undefined ? {} : { onBehalfOf }),
     ...(isEverything ? {} : { from }),
   };
 }
 
-function isOpen({ state }: SessionView): boolean {
-  return state === 'ready' || state === 'active';
+function isOpen(session: SessionView): boolean {
+  return session.state === 'ready' || session.state === 'active' || isWaiting(session);
 }
 
 function toRow(session: SessionView): readonly string[] {
-  const { id, state, endReason, target, protocol, port, caller, createdAt, deadline } = session;
+  const { id, state, endReason, target, protocol, port, createdAt, deadline } = session;
+  const { caller, onBehalfOf } = session;
   return [
     id,
     endReason === undefined ? state : `${state} (${endReason})`,
     target.name,
     `${protocol}:${port}`,
-    caller.name,
+    onBehalfOf === undefined ? caller.name : `${caller.name} for ${onBehalfOf.name}`,
     createdAt,
     deadline,
   ];

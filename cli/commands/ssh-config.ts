@@ -5,10 +5,10 @@ import { choosePort, findTarget, parseTargetName } from '../find-target.ts';
 import type { FoundTarget } from '../find-target.ts';
 import { formatProxyCommand, toGlobalArguments } from '../proxy-command.ts';
 import type { Invocation } from '../proxy-command.ts';
-import type { WishOptions } from '../wish.ts';
+import type { SessionOptions } from '../use-session.ts';
 import { isHostName, toConnectWords } from './ssh.ts';
 
-export type SshConfigOptions = Pick<WishOptions, 'duration' | 'reason' | 'change'>;
+export type SshConfigOptions = Omit<SessionOptions, 'port' | 'protocol'>;
 
 /** Prints a block of `ssh_config` for each target, or for every one with SSH, with which any OpenSSH tool reaches it. */
 export async function printSshConfig(

@@ -9,14 +9,15 @@ import { choosePort, findTarget, parseTargetName } from '../find-target.ts';
 import type { FoundTarget } from '../find-target.ts';
 import { formatProxyCommand, toGlobalArguments } from '../proxy-command.ts';
 import type { Invocation } from '../proxy-command.ts';
+import { openWithoutWaiting } from '../use-session.ts';
+import type { SessionOptions } from '../use-session.ts';
 import { parseWish } from '../wish.ts';
-import type { WishOptions } from '../wish.ts';
 
 /** What `sallyport ssh` was asked for. */
 export type SshCall = {
   readonly destination: string;
   readonly sshArguments: readonly string[];
-  readonly options: Omit<WishOptions, 'protocol'>;
+  readonly options: Omit<SessionOptions, 'protocol'>;
 };
 
 /** Runs OpenSSH through the gateway and returns its exit code. The target's host key is kept under the target's id. */
@@ -30,16 +31,31 @@ export async function runSsh(
   const { broker, client } = await openClient(context);
   const found = await findTarget(client, parseTargetName(target));
   const { port } = call.options;
+  const options = await settleSession(context, { ...call, target: found.reference });
   const words = [
     invocation.program,
     invocation.script,
-    ...toConnectWords(found.reference, call.options),
-    '--port',
-    String(port === undefined ? choosePort('ssh', found.view) : parsePort(port)),
+    ...toConnectWords(found.reference, options),
+    ...(options.session === undefined ? ['--port', choosePortText(found, port)] : []),
     ...toGlobalArguments(context.settings, broker),
   ];
   const proxyCommand = formatProxyCommand(words, process.platform);
   return runOpenSsh(toSshArguments({ found, user, proxyCommand, rest: call.sshArguments }));
+}
+
+// Only here can the exit code be ours: it is that of OpenSSH once that runs.
+async function settleSession(
+  context: Context,
+  { destination, options, target }: SshCall & { readonly target: string },
+): Promise<SessionOptions> {
+  if (options.wait !== false) return options;
+  const use = { target, options, words: `ssh ${destination}` };
+  const session = await openWithoutWaiting(context, use);
+  return { session, end: options.session === undefined };
+}
+
+function choosePortText({ view }: FoundTarget, port: string | undefined): string {
+  return String(port === undefined ? choosePort('ssh', view) : parsePort(port));
 }
 
 /** Splits `user@target`; a user may hold an `@`, a target may not. */
@@ -58,11 +74,17 @@ export function parseDestination(text: string): {
 }
 
 /** Returns the words of `connect` for a target and what the user asked for. */
-export function toConnectWords(reference: string, options: WishOptions): readonly string[] {
-  const { duration, reason, change } = options;
+export function toConnectWords(reference: string, options: SessionOptions): readonly string[] {
+  const { change, delegation, duration, end, reason, session, start, terms, wait } = options;
   return [
     'connect',
     reference,
+    ...(session === undefined ? [] : ['--session', session]),
+    ...(end === true ? ['--end'] : []),
+    ...(wait === false ? ['--no-wait'] : []),
+    ...(start === true ? ['--start'] : []),
+    ...(terms === undefined ? [] : [`--terms=${terms}`]),
+    ...(delegation === undefined ? [] : [`--delegation=${delegation}`]),
     ...(duration === undefined ? [] : ['--duration', duration]),
     // In one word, so that a text which begins with a dash stays a text.
     ...(reason === undefined ? [] : [`--reason=${reason}`]),
@@ -85,6 +107,8 @@ export function toSshArguments({ found, user, proxyCommand, rest }: SshParts): r
     `ProxyCommand=${proxyCommand}`,
     '-o',
     `HostKeyAlias=${reference}`,
+    // A limit of the user's own for all hosts would cut the wait for an approval short.
+    ...(rest.some((word) => /ConnectTimeout/i.test(word)) ? [] : ['-o', 'ConnectTimeout=0']),
     ...(user === undefined ? [] : ['-l', user]),
     view !== undefined && isHostName(view.name) ? view.name : reference,
     ...rest,

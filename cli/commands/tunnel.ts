@@ -1,20 +1,17 @@
-import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { Server } from 'node:net';
+import type { SessionView } from '../../lib/session-view.ts';
 import { parsePort } from '../argument.ts';
-import type { OpenedSession } from '../api-client.ts';
 import { CommandError } from '../command-error.ts';
-import { openClient } from '../context.ts';
 import type { Context } from '../context.ts';
 import { exitCodes } from '../exit-code.ts';
 import { Tunnel } from '../tunnel.ts';
 import { describeTunnelEvent } from '../tunnel-event.ts';
 import type { TunnelEvent } from '../tunnel-event.ts';
-import { prepareWish } from '../wish.ts';
-import type { WishOptions } from '../wish.ts';
-import { forgetSession, stopContext } from './connect.ts';
+import { useSession } from '../use-session.ts';
+import type { SessionOptions } from '../use-session.ts';
 
-export type TunnelOptions = WishOptions & { readonly local?: string; readonly keep?: boolean };
+export type TunnelOptions = SessionOptions & { readonly local?: string };
 
 // Nobody else on the network may use the session.
 const address = '127.0.0.1';
@@ -29,10 +26,7 @@ export async function runTunnel(
   options: TunnelOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { client } = await openClient(stopContext(context, signal));
   const local = parsePort(options.local ?? '0', 0);
-  const wish = await prepareWish(client, target, withProtocol(options));
-  const session = randomUUID();
   const report = createReporter(context);
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
   let tunnel: Tunnel | undefined;
@@ -42,22 +36,27 @@ export async function runTunnel(
   });
   // Before there is a session, so that a port which is taken costs none.
   const port = await listen(server, local);
+  const words = `tunnel ${target}${local === 0 ? '' : ` --local ${local}`}`;
+  const use = { target, options: withProtocol(options), words, signal };
   try {
-    const opened = await client.openSession(session, wish);
-    tunnel = new Tunnel({ client, trust: context.findTrust(), session, report });
-    report(toListening(opened, port));
-    await waitForEnd(tunnel, signal);
+    await useSession(context, use, async ({ client, session }) => {
+      tunnel = new Tunnel({ client, trust: context.findTrust(), session: session.id, report });
+      report(toListening(session, port));
+      try {
+        await waitForEnd(tunnel, signal);
+      } finally {
+        server.close();
+        await tunnel.close();
+        report({ event: 'ended', session: session.id });
+      }
+    });
   } finally {
     server.close();
-    await tunnel?.close();
-    // Without a tunnel nobody learned the id of a session that may be there.
-    if (tunnel === undefined || options.keep !== true) await forgetSession(context, session);
-    if (tunnel !== undefined) report({ event: 'ended', session });
   }
 }
 
 // RDP is what a tunnel is mostly for; any other port is plain TCP.
-function withProtocol(options: TunnelOptions): WishOptions {
+function withProtocol(options: TunnelOptions): SessionOptions {
   if (options.protocol !== undefined) return options;
   const isRdp = options.port === undefined || options.port === '3389';
   return { ...options, protocol: isRdp ? 'rdp' : 'tcp' };
@@ -93,7 +92,7 @@ function createReporter({ settings, terminal }: Context): (event: TunnelEvent) =
   };
 }
 
-function toListening({ session }: OpenedSession, port: number): TunnelEvent {
+function toListening(session: SessionView, port: number): TunnelEvent {
   const { id, target, protocol, deadline } = session;
   const service = `${protocol}:${session.port}`;
   return { event: 'listening', address, port, session: id, target: target.name, service, deadline };

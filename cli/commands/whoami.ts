@@ -9,6 +9,8 @@ export async function printCaller(context: Context): Promise<void> {
   if (settings.json) return terminal.printJson(who);
   terminal.print(`${who.name} (${who.kind})`);
   terminal.print(`id      ${who.id}`);
+  const { onBehalfOf } = who;
+  if (onBehalfOf !== undefined) terminal.print(`for     ${onBehalfOf.name} (${onBehalfOf.id})`);
   terminal.print(`issuer  ${who.issuer}`);
   terminal.print(`app     ${who.app}`);
   terminal.print(`roles   ${who.roles.join(', ') || 'none'}`);

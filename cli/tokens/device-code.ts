@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { Discovery } from '../api-client.ts';
+import { type ClaimsRequest, formatClaims } from '../claims-challenge.ts';
 import { CommandError, UnreachableError } from '../command-error.ts';
 import type { Context } from '../context.ts';
 import { exitCodes } from '../exit-code.ts';
@@ -19,21 +19,32 @@ const deviceShape = z.object({
   message: z.string().optional(),
 });
 
+export type DeviceProfile = Extract<Profile, { kind: 'device' }>;
+
 type DeviceAnswer = z.infer<typeof deviceShape>;
 
-/** Signs a person in by the device flow (RFC 8628): shows where to enter which code, and waits until it is done. */
+/** Where people sign in, as which client and for what. */
+export type Login = { readonly issuer: string; readonly clientId: string; readonly scope: string };
+
+/**
+ * Signs a person in by the device flow (RFC 8628): shows where to enter which code, and waits until it is done. The
+ * token is asked for with these claims, and tells the broker that this client answers challenges.
+ */
 export async function signInByDevice(
   context: Context,
   broker: URL,
-  login: NonNullable<Discovery['login']>,
-): Promise<Profile> {
+  login: Login,
+  wanted?: ClaimsRequest,
+): Promise<DeviceProfile> {
   const { http, now } = context;
+  // An issuer that knows no claims parameter ignores it (RFC 6749, section 3.1).
+  const claims = formatClaims(wanted);
   const metadata = await readMetadata(http, login.issuer);
   const url = metadata.device_authorization_endpoint;
   if (url === undefined)
     throw new CommandError(exitCodes.signIn, `${login.issuer} does not offer the device flow.`);
   const scope = [...new Set([...login.scope.split(' '), 'openid', 'offline_access'])].join(' ');
-  const form = { client_id: login.clientId, scope };
+  const form = { client_id: login.clientId, scope, claims };
   const device = await postForm(http, { url, form }, deviceShape);
   if ('refusal' in device) throw toIssuerError(device.refusal, 'Ask the operator of the broker.');
   showCode(context, device.granted);
@@ -44,6 +55,7 @@ export async function signInByDevice(
       grant_type: deviceGrant,
       device_code: device.granted.device_code,
       client_id: login.clientId,
+      claims,
     },
   });
   return {
@@ -53,6 +65,7 @@ export async function signInByDevice(
     accessToken: grant.access_token,
     expiresAt: toExpiry(grant, now()),
     scope,
+    issuer: login.issuer,
     tokenEndpoint,
     clientId: login.clientId,
     ...(grant.refresh_token === undefined ? {} : { refreshToken: grant.refresh_token }),
@@ -62,7 +75,7 @@ export async function signInByDevice(
 /** Returns a renewed sign-in. A refresh token is replaced when the issuer gives a new one (RFC 6749, section 6). */
 export async function renewDevice(
   { http, now }: Context,
-  profile: Extract<Profile, { kind: 'device' }>,
+  profile: DeviceProfile,
 ): Promise<Profile> {
   const { clientId, refreshToken, scope, tokenEndpoint } = profile;
   if (refreshToken === undefined)
@@ -72,6 +85,7 @@ export async function renewDevice(
     refresh_token: refreshToken,
     client_id: clientId,
     scope,
+    claims: formatClaims(),
   };
   const answer = await requestToken(http, { url: tokenEndpoint, form });
   if ('refusal' in answer) throw toIssuerError(answer.refusal, 'Run sallyport login again.');

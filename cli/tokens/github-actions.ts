@@ -6,7 +6,6 @@ import type { Context } from '../context.ts';
 import { exitCodes } from '../exit-code.ts';
 import { parseJson } from '../json.ts';
 import type { Settings } from '../settings.ts';
-import type { TokenSource } from '../token-source.ts';
 import { parseOwnAudience } from './trusted-login.ts';
 
 const githubIssuer = 'https://token.actions.githubusercontent.com';
@@ -19,7 +18,7 @@ export function createGithubSource(
   context: Context,
   broker: URL,
   githubActions: NonNullable<Settings['githubActions']>,
-): TokenSource {
+): () => Promise<string> {
   let last: { readonly token: string; readonly expiresAt: number } | undefined;
   return async () => {
     if (last !== undefined && context.now().getTime() + earlyMilliseconds < last.expiresAt)

@@ -1,4 +1,8 @@
-import type { ComputeManagementClient, VirtualMachine } from '@azure/arm-compute';
+import type {
+  ComputeManagementClient,
+  VirtualMachine,
+  VirtualMachinesStartOptionalParams,
+} from '@azure/arm-compute';
 import type { HttpClient, PipelinePolicy } from '@azure/core-rest-pipeline';
 import type { TokenCredential } from '@azure/identity';
 import type { ArmId, VmId } from '../arm-id.ts';
@@ -25,9 +29,12 @@ export type ArmOptions = {
   readonly log: Log;
 };
 
+/** What can be asked of the power of a VM. */
+export type PowerChange = 'start' | 'deallocate';
+
 /**
- * The calls to ARM. What is absent and what the broker may not read are both undefined; every other failure is thrown
- * as it comes, but for `targets-throttled`.
+ * The calls to ARM. For `find…`, what is absent and what the broker may not read are both undefined; every other failure
+ * is thrown as it comes, but for `targets-throttled`.
  */
 export type ArmClient = {
   readonly findVm: (id: VmId, signal: AbortSignal) => Promise<ArmVm | undefined>;
@@ -36,11 +43,22 @@ export type ArmClient = {
     subscription: string,
     signal: AbortSignal,
   ) => Promise<readonly VirtualMachine[]>;
+  /**
+   * Asks for the change, and returns the URL of the operation that ARM has accepted, where it names one. A request that
+   * is lost, or fails at ARM, is sent once more: to ask twice does no harm.
+   */
+  readonly changePower: (
+    id: VmId,
+    change: PowerChange,
+    signal: AbortSignal,
+  ) => Promise<string | undefined>;
+  /** Returns the body that ARM gives about an operation. */
+  readonly readOperation: (id: VmId, url: string, signal: AbortSignal) => Promise<unknown>;
 };
 
 type Connection = {
   readonly compute: ComputeManagementClient;
-  /** Returns the body at a path and query below the endpoint. */
+  /** Returns the body at a path and query below the endpoint, or at a URL of ARM. */
   readonly get: (path: string, signal: AbortSignal) => Promise<unknown>;
 };
 
@@ -71,6 +89,14 @@ export function createArmClient(options: ArmOptions): ArmClient {
       }
       return vms;
     },
+    changePower: async (id, change, signal) => {
+      const { compute } = await connectTo(id.subscription);
+      return submitChange(compute, id, change, signal);
+    },
+    readOperation: async (id, url, signal) => {
+      const { get } = await connectTo(id.subscription);
+      return get(url, signal);
+    },
   };
 }
 
@@ -83,6 +109,33 @@ async function readVm(
   return id.kind === 'vm'
     ? compute.virtualMachines.get(id.resourceGroup, id.name, options)
     : compute.virtualMachineScaleSetVMs.get(id.resourceGroup, id.scaleSet, id.instance, options);
+}
+
+async function submitChange(
+  compute: ComputeManagementClient,
+  id: VmId,
+  change: PowerChange,
+  abortSignal: AbortSignal,
+): Promise<string | undefined> {
+  let operation: string | undefined;
+  const options: VirtualMachinesStartOptionalParams = {
+    abortSignal,
+    onResponse: ({ headers }) => {
+      operation = headers.get('azure-asyncoperation');
+    },
+  };
+  const poller =
+    id.kind === 'vm'
+      ? compute.virtualMachines[change](id.resourceGroup, id.name, options)
+      : compute.virtualMachineScaleSetVMs[change](
+          id.resourceGroup,
+          id.scaleSet,
+          id.instance,
+          options,
+        );
+  // The poller has sent its one request then. To await the poller itself would poll to the end.
+  await poller.submitted();
+  return operation;
 }
 
 /** The id of a scale-set instance stands for its primary network interface. */
@@ -125,7 +178,7 @@ async function connect(options: ArmOptions, subscription: string): Promise<Conne
     ],
   });
   const get: Connection['get'] = async (path, abortSignal) => {
-    const request = createPipelineRequest({ url: `${endpoint.origin}${path}`, abortSignal });
+    const request = createPipelineRequest({ url: new URL(path, endpoint).href, abortSignal });
     const response = await compute.pipeline.sendRequest(httpClient, request);
     if (response.status !== 200)
       throw new RestError('ARM refused', { statusCode: response.status });

@@ -61,7 +61,8 @@ function readOs(vm: ArmVm): Target['os'] {
   return os === 'linux' || os === 'windows' ? os : 'unknown';
 }
 
-function readPower(vm: ArmVm): PowerState {
+/** Returns what the VM is doing, as its instance view says; `unknown` when it does not say. */
+export function readPower(vm: ArmVm): PowerState {
   const codes = (vm.instanceView?.statuses ?? []).map(({ code }) => powerStates.get(code ?? ''));
   return codes.find((power) => power !== undefined) ?? 'unknown';
 }

@@ -4,12 +4,17 @@ import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { SessionView } from '../../lib/session-view.ts';
 import { sessionViewShape } from '../../lib/session-view.ts';
+import type { SimulateAnswer } from '../../lib/simulate-view.ts';
+import { simulateAnswerShape } from '../../lib/simulate-view.ts';
 
 /** An answer as it came; it is looked at after the clock has stopped. */
 export type Answer = { readonly status: number; readonly body: string };
 
 /** A session that was granted, with its first ticket. */
 export type Granted = SessionView & { readonly ticket: NonNullable<SessionView['ticket']> };
+
+/** What a simulation found. */
+export type Simulated = Extract<SimulateAnswer, { readonly outcome: 'sound' }>;
 
 /** Asks for a discovery document: the cheapest answer that the composed app has. */
 export async function getDiscovery(base: string, agent: Agent): Promise<Answer> {
@@ -29,6 +34,24 @@ export async function putSession(
 ): Promise<Answer> {
   const url = new URL(`/api/sessions/${randomUUID()}`, base);
   return send(url, agent, { method: 'PUT', token, body: JSON.stringify(wish) });
+}
+
+/** Tries a proposed policy set. */
+export async function postSimulate(
+  base: string,
+  agent: Agent,
+  { token, question }: { readonly token: string; readonly question: object },
+): Promise<Answer> {
+  const url = new URL('/api/policy/simulate', base);
+  return send(url, agent, { method: 'POST', token, body: JSON.stringify(question) });
+}
+
+/** Returns what a simulation found, or throws when it is none. */
+export function parseSimulated({ status, body }: Answer): Simulated {
+  if (status !== 200) throw new Error(`a simulation was refused with ${String(status)}: ${body}`);
+  const answer = simulateAnswerShape.parse(JSON.parse(body));
+  if (answer.outcome === 'faulty') throw new Error(`the proposed set has faults: ${body}`);
+  return answer;
 }
 
 /** Returns the session of an answer, or throws when none was granted: a fast refusal must not win. */

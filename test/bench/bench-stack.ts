@@ -25,6 +25,9 @@ export type BenchStack = Pick<Stack, 'url' | 'caFile' | 'startBroker'> & {
   readonly openTable: (name: string) => Table;
   /** The access tokens of different people, each of whom may open a session. */
   readonly tokens: readonly string[];
+  /** The access token of one who may read policy. */
+  readonly readerToken: string;
+  readonly rootKeyFile: string;
   /** What they ask for. */
   readonly wish: { readonly target: string; readonly protocol: 'ssh'; readonly port: number };
   /** The ids of all sessions that were granted: `checkAudit` looks for each. */
@@ -100,7 +103,8 @@ async function startParts(closers: (() => Promise<unknown>)[]): Promise<Omit<Ben
     broker,
     tables,
     openTable: (name) => openTable({ url: new URL(tables.url), name, createIfMissing: true }),
-    tokens: await signTokens(join(folder, 'issuer'), stack.issuer.url),
+    ...(await signTokens(join(folder, 'issuer'), stack.issuer.url)),
+    rootKeyFile: join(folder, 'root-key.pem'),
     wish: { target: targetId, protocol: 'ssh', port: target.port },
     granted: [],
     lines,
@@ -119,23 +123,31 @@ async function startTables(folder: string, onLine: (line: string) => void): Prom
   });
 }
 
-// The issuer gives tokens to its few demo callers; with its key many more people can be made up, all operators.
-async function signTokens(issuerFolder: string, issuer: string): Promise<readonly string[]> {
+// The issuer gives tokens to its few demo callers; with its key many more people can be made up.
+async function signTokens(
+  issuerFolder: string,
+  issuer: string,
+): Promise<Pick<BenchStack, 'tokens' | 'readerToken'>> {
   const jwk = ensureSigningKey(issuerFolder);
   const key = await importJWK(jwk, 'RS256');
-  const [operator] = demoCallers;
-  if (operator === undefined) throw new Error('the issuer has no demo caller');
-  return Promise.all(
-    Array.from({ length: callerCount }, async (_, number) =>
-      new SignJWT(toClaims(toPerson(operator, number), 'bench'))
-        .setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', kid: jwk.kid })
-        .setIssuer(issuer)
-        .setAudience(audience)
-        .setIssuedAt()
-        .setExpirationTime('1h')
-        .sign(key),
-    ),
-  );
+  const signFor = async (person: DemoCaller): Promise<string> =>
+    new SignJWT(toClaims(person, 'bench'))
+      .setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', kid: jwk.kid })
+      .setIssuer(issuer)
+      .setAudience(audience)
+      .setIssuedAt()
+      .setExpirationTime('1h')
+      .sign(key);
+  const operator = findCaller('ada');
+  const people = Array.from({ length: callerCount }, (_, number) => toPerson(operator, number));
+  const [readerToken, ...tokens] = await Promise.all([findCaller('grace'), ...people].map(signFor));
+  return { tokens, readerToken: readerToken ?? '' };
+}
+
+function findCaller(name: string): DemoCaller {
+  const found = demoCallers.find((caller) => caller.name === name);
+  if (found === undefined) throw new Error(`the issuer has no caller ${name}`);
+  return found;
 }
 
 function toPerson(operator: DemoCaller, number: number): DemoCaller {

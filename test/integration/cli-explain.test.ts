@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { BrokerError } from '../../lib/failure.ts';
+import { cliScript, runProgram } from '../support/cli.ts';
 import type { CliBench } from '../support/cli-bench.ts';
 import { startBench } from '../support/cli-bench.ts';
 import { decisionInput } from '../support/policies.ts';
@@ -66,6 +67,24 @@ describe('sallyport explain', () => {
     expect(bench.broker.sessions.size).toBe(0);
   });
 
+  test('prints what an answer with needs asks for', async () => {
+    answerPolicy({
+      ...denied,
+      outcome: 'needs',
+      advice: [],
+      nearest: [],
+      needs: [{ kind: 'approval', group: 'ops', count: 1 }],
+      terms: { maxDurationSeconds: 3600, approval: { group: 'ops', count: 1 } },
+    });
+
+    const run = await bench.cli.run('explain', 'vm-one');
+
+    expect(run).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(run.stdout).toContain('Policy allows this once its needs are met.\n');
+    expect(run.stdout).toContain('  needs     A member of the group ops must approve.\n');
+    expect(run.stdout).toContain('  terms     maxDurationSeconds 3600\n');
+  });
+
   test('prints the answer as it is with --json', async () => {
     answerPolicy(denied);
 
@@ -87,7 +106,15 @@ const flip = {
   port: 22,
   ...verdicts,
 };
-const none = { decided: 2, allowToDeny: 0, denyToAllow: 0 };
+const none = {
+  decided: 2,
+  allowToNeeds: 0,
+  allowToDeny: 0,
+  needsToAllow: 0,
+  needsToDeny: 0,
+  denyToAllow: 0,
+  denyToNeeds: 0,
+};
 
 describe('sallyport policy simulate', () => {
   test('follows the pages of the past, prints what flips, and exits with 6', async () => {
@@ -114,9 +141,7 @@ describe('sallyport policy simulate', () => {
     );
 
     expect(run).toMatchObject({ exitCode: 6, stderr: '' });
-    expect(run.stdout).toMatch(
-      /session-1 .*allow \(a\) +deny\n4 decided, 1 from allow to deny, 0 /,
-    );
+    expect(run.stdout).toMatch(/session-1 .*allow \(a\) +deny\n4 decided, 1 from allow to deny\n$/);
     expect(asked[0]).toContain('"from":"2026-03-01T00:00:00.000Z"');
     expect(asked[0]).not.toContain('nextFrom');
     expect(asked[1]).toContain(`"nextFrom":"${nextFrom}"`);
@@ -147,6 +172,72 @@ describe('sallyport policy simulate', () => {
     const never = await bench.cli.run('policy', 'simulate', folder, '--from', 'yesterday');
 
     expect([refused, nowhere, never].map(({ exitCode }) => exitCode)).toEqual([4, 2, 2]);
+  });
+});
+
+describe('sallyport policy test', () => {
+  function writeCases(cases: readonly object[]): void {
+    mkdirSync(join(folder, 'tests'));
+    writeFileSync(join(folder, 'tests', 'a.json'), JSON.stringify(cases, null, 1));
+  }
+
+  const passes = { name: 'open', expect: { outcome: 'allow', policies: ['a'] } };
+  const fails = { name: 'closed', expect: { outcome: 'deny' } };
+
+  test('exits with 0 when every case is decided as it expects, and asks no broker', async () => {
+    writeCases([passes]);
+
+    const run = await bench.cli.run('policy', 'test', folder);
+
+    expect(run).toEqual({ exitCode: 0, stdout: '1 tests, 0 failed\n', stderr: '' });
+    expect(bench.broker.seen).toEqual([]);
+  });
+
+  test('prints file and line of each case that fails, and exits with 1', async () => {
+    writeCases([passes, fails]);
+    const file = join(folder, 'tests', 'a.json');
+
+    const run = await bench.cli.run('policy', 'test', folder);
+    const json = await bench.cli.run('--json', 'policy', 'test', folder);
+
+    const detail = 'closed: outcome is "allow", expected is "deny".';
+    expect(run).toEqual({
+      exitCode: 1,
+      stdout: '2 tests, 1 failed\n',
+      stderr: `${file}:12: ${detail}\n`,
+    });
+    expect(json.exitCode).toBe(1);
+    expect(JSON.parse(json.stdout)).toEqual({
+      outcome: 'failed',
+      tests: 2,
+      findings: [{ file, line: 12, detail }],
+    });
+  });
+
+  test('exits with 2 for policies with findings, runs none, and for a folder without tests', async () => {
+    const bare = await bench.cli.run('policy', 'test', folder);
+    writeCases([fails]);
+    writeFileSync(join(folder, 'b.cedar'), 'permit (principal, action, resource);');
+
+    const faulty = await bench.cli.run('policy', 'test', folder);
+
+    expect(bare).toMatchObject({ exitCode: 2, stdout: '' });
+    expect(bare.stderr).toContain("/tests' cannot be read.");
+    expect(faulty).toMatchObject({ exitCode: 2, stdout: '' });
+    expect(faulty.stderr).toMatch(/\/b\.cedar:1: .*@id/);
+    expect(faulty.stderr).not.toContain('closed');
+  });
+
+  // The engine is a package of its own.
+  test('says in a copied file that it has to be run from its package', async () => {
+    writeCases([passes]);
+    const copy = join(folder, 'sallyport.mjs');
+    copyFileSync(cliScript, copy);
+
+    const run = await runProgram(process.execPath, [copy, 'policy', 'test', folder], {});
+
+    expect(run).toMatchObject({ code: 2, stdout: '' });
+    expect(run.stderr).toContain('from its package');
   });
 });
 

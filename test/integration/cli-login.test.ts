@@ -265,6 +265,9 @@ describe('logIn', () => {
     expect(tokens[0]).not.toBe(before);
     const refreshes = issuer.seen.filter(({ body }) => body.includes('grant_type=refresh_token'));
     expect(refreshes).toHaveLength(1);
+    // A token that lost it would get an explanation in place of a claims challenge.
+    for (const { body } of issuer.seen.filter(({ method }) => method === 'POST'))
+      expect(new URLSearchParams(body).get('claims')).toContain('"xms_cc":{"values":["cp1"]}');
   });
 
   test('asks for a new login when the issuer takes the refresh token no more', async () => {

@@ -126,6 +126,30 @@ describe('the local issuer', () => {
     });
   });
 
+  // OpenID Connect Core 1.0, section 5.5, with the claims of an access token as Entra takes them.
+  test('gives the claims that a sign-in asks for, says so on its page, and keeps them at a renewal', async () => {
+    const acrs = { essential: true, value: 'c1' };
+    const claims = JSON.stringify({ access_token: { acrs, xms_cc: { values: ['cp1'] } } });
+    const device = await startDeviceFlow(issuer, claims);
+
+    const page = await (await fetch(device.verification_uri_complete)).text();
+    await answerPage(device, { caller: 'ada' });
+    const tokens = tokensSchema.parse(await (await poll(issuer, device)).json());
+    const renewed = await fetch(issuer.tokenUrl, {
+      method: 'POST',
+      body: new URLSearchParams({
+        grant_type: 'refresh_token',
+        client_id: cliClientId,
+        refresh_token: tokens.refresh_token ?? '',
+      }),
+    });
+
+    expect(page).toContain('<strong>stronger sign-in</strong> (c1)');
+    const granted = { acrs: ['c1'], xms_cc: ['cp1'] };
+    expect(decodeJwt(tokens.access_token)).toMatchObject(granted);
+    expect(decodeJwt(tokensSchema.parse(await renewed.json()).access_token)).toMatchObject(granted);
+  });
+
   test('gives nothing to a device code that the person denied', async () => {
     const device = await startDeviceFlow(issuer);
 
@@ -234,11 +258,11 @@ async function getTokens(issuer: Issuer, name: string, secret?: string): Promise
   });
 }
 
-async function startDeviceFlow(issuer: Issuer): Promise<Device> {
+async function startDeviceFlow(issuer: Issuer, claims?: string): Promise<Device> {
   const scope = 'openid offline_access Session.Request';
   const response = await fetch(`${issuer.url}/oauth2/devicecode`, {
     method: 'POST',
-    body: new URLSearchParams({ client_id: cliClientId, scope }),
+    body: new URLSearchParams({ client_id: cliClientId, scope, ...(claims && { claims }) }),
   });
   return deviceSchema.parse(await response.json());
 }

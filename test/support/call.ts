@@ -1,18 +1,31 @@
 import { HttpRequest, HttpResponse } from '@azure/functions';
 import type { HttpResponseInit } from '@azure/functions';
 import type * as z from 'zod';
+import { handler as approvals } from '../../functions/approvals.ts';
+import { handler as audit } from '../../functions/audit.ts';
+import { handler as auditAlarms } from '../../functions/audit-alarms.ts';
+import { handler as auditCheckpoints } from '../../functions/audit-checkpoints.ts';
+import { handler as auditEntry } from '../../functions/audit-entry.ts';
+import { handler as auditExport } from '../../functions/audit-export.ts';
+import { handler as auditFeed } from '../../functions/audit-feed.ts';
+import { handler as delegation } from '../../functions/delegation.ts';
+import { handler as delegations } from '../../functions/delegations.ts';
 import { handler as discovery } from '../../functions/discovery.ts';
 import { handler as gatewayConnectionClose } from '../../functions/gateway-connection-close.ts';
 import { handler as gatewayConnections } from '../../functions/gateway-connections.ts';
+import { handler as gatewayLeaks } from '../../functions/gateway-leaks.ts';
 import { handler as gatewayLeases } from '../../functions/gateway-leases.ts';
+import { handler as gatewayProbes } from '../../functions/gateway-probes.ts';
 import { handler as healthLive } from '../../functions/health-live.ts';
 import { handler as healthReady } from '../../functions/health-ready.ts';
 import { handler as jwks } from '../../functions/jwks.ts';
 import { handler as lock } from '../../functions/lock.ts';
 import { handler as locks } from '../../functions/locks.ts';
+import { handler as operation } from '../../functions/operation.ts';
 import { handler as openapi } from '../../functions/openapi.ts';
 import { handler as policyExplain } from '../../functions/policy-explain.ts';
 import { handler as policySimulate } from '../../functions/policy-simulate.ts';
+import { handler as sessionApproval } from '../../functions/session-approval.ts';
 import { handler as sessionExtend } from '../../functions/session-extend.ts';
 import { handler as sessionTerminate } from '../../functions/session-terminate.ts';
 import { handler as sessionTickets } from '../../functions/session-tickets.ts';
@@ -33,9 +46,20 @@ export const handlers = {
   '/api/sessions/{id}/tickets': sessionTickets,
   '/api/sessions/{id}/terminate': sessionTerminate,
   '/api/sessions/{id}/extend': sessionExtend,
+  '/api/sessions/{id}/approval': sessionApproval,
+  '/api/approvals': approvals,
+  '/api/audit': audit,
+  '/api/audit/{chain}/{seq}': auditEntry,
+  '/api/audit/alarms': auditAlarms,
+  '/api/audit/checkpoints': auditCheckpoints,
+  '/api/audit/export': auditExport,
+  '/api/audit/feed': auditFeed,
+  '/api/operations/{id}': operation,
   '/api/terminations': terminations,
   '/api/locks': locks,
   '/api/locks/{id}': lock,
+  '/api/delegations': delegations,
+  '/api/delegations/{id}': delegation,
   '/api/targets': targets,
   '/api/targets/{id}': target,
   '/api/policy/explain': policyExplain,
@@ -44,6 +68,8 @@ export const handlers = {
   '/api/gateway/connections': gatewayConnections,
   '/api/gateway/leases': gatewayLeases,
   '/api/gateway/connections/{id}/close': gatewayConnectionClose,
+  '/api/gateway/probes': gatewayProbes,
+  '/api/gateway/leaks': gatewayLeaks,
   '/.well-known/sallyport': discovery,
   '/.well-known/jwks.json': jwks,
   '/api/openapi.json': openapi,
@@ -107,8 +133,10 @@ function toBodyHeaders(text: string): Record<string, string> {
 
 function toReceived(init: HttpResponseInit): Received {
   const { status = 200, body } = init;
-  const sent: unknown = typeof body === 'string' ? JSON.parse(body) : init.jsonBody;
-  return { status, headers: new Headers(new HttpResponse(init).headers), body: sent };
+  const headers = new Headers(new HttpResponse(init).headers);
+  const isText = headers.get('content-type') === 'application/x-ndjson';
+  const text: unknown = typeof body === 'string' && !isText ? JSON.parse(body) : body;
+  return { status, headers, body: text ?? init.jsonBody };
 }
 
 function findShape(method: string, path: Path, status: number): z.ZodType | undefined {

@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { TestStack } from './test-stack.ts';
 
-const script = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+/** The built command. */
+export const cliScript = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 /** What a run of the command left. */
 export type Run = {
@@ -27,7 +28,7 @@ export async function toCliEnvironment(
 
 /** Starts the built command. */
 export function startCli(args: readonly string[], env: NodeJS.ProcessEnv) {
-  return spawn(process.execPath, [script, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+  return spawn(process.execPath, [cliScript, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] });
 }
 
 /** Runs the built command to its end. */

@@ -3,25 +3,30 @@ import { EventEmitter, on, once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import { json, text } from 'node:stream/consumers';
+import type { SigningKey } from '../../lib/endorsement.ts';
 import { signEndorsement } from '../../lib/endorsement.ts';
 import type { FailureCode } from '../../lib/failure.ts';
 import { BrokerError } from '../../lib/failure.ts';
 import type {
   CloseRequest,
+  LeakReport,
   LeaseAnswer,
   LeaseRequest,
+  ProbeReport,
   RedeemAnswer,
   RedeemRequest,
 } from '../../lib/gateway-call.ts';
 import {
   closeRequestShape,
+  leakReportShape,
   leaseRequestShape,
+  probeReportShape,
   redeemRequestShape,
 } from '../../lib/gateway-call.ts';
 import { toProblem } from '../../lib/problem.ts';
 import type { PublicJwk } from '../../lib/root-key.ts';
 import { toKid, toPublicJwk } from '../../lib/root-key.ts';
-import type { Permission, SigningKey } from '../../lib/ticket.ts';
+import type { Permission } from '../../lib/ticket.ts';
 import { signTicket, verifyTicket } from '../../lib/ticket.ts';
 import { toTrustedRoots } from '../../lib/root-key.ts';
 
@@ -44,6 +49,12 @@ export type Behaviour = {
   grant: Partial<RedeemAnswer>;
   /** Handed out with the next lease answer. */
   verdicts: LeaseAnswer['verdicts'];
+  /** What other gateway processes have carried, told with every lease answer. */
+  bytesElsewhere: LeaseAnswer['bytesElsewhere'];
+  /** Signed orders of probes, handed out with every lease answer. */
+  probes: string[];
+  /** Cuts off this many reports of probes and leaks after they have been noted. */
+  lostReports: number;
   clockSkewSeconds: number;
 };
 
@@ -60,11 +71,16 @@ export class FakeBroker {
     refusal: undefined,
     grant: {},
     verdicts: [],
+    bytesElsewhere: [],
+    probes: [],
+    lostReports: 0,
     clockSkewSeconds: 0,
   };
   readonly redemptions: RedeemRequest[] = [];
   readonly leases: LeaseRequest[] = [];
   readonly closes: ReportedClose[] = [];
+  readonly probes: ProbeReport[] = [];
+  readonly leaks: LeakReport[] = [];
   readonly rootJwk: PublicJwk;
   readonly #root = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   readonly #instance = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -133,6 +149,15 @@ export class FakeBroker {
     }
   }
 
+  /** Resolves with the report of a session's probe, made already or still to come. */
+  async findProbe(session: string): Promise<ProbeReport> {
+    for (;;) {
+      const found = this.probes.find((report) => report.session === session);
+      if (found !== undefined) return found;
+      await once(this.#happened, 'probe');
+    }
+  }
+
   /** Resolves with the next lease call for which the predicate holds. */
   async nextLease(isWanted: (lease: LeaseRequest) => boolean = () => true): Promise<LeaseRequest> {
     const calls: AsyncIterable<readonly LeaseRequest[]> = on(this.#happened, 'lease');
@@ -165,6 +190,8 @@ export class FakeBroker {
     const [, connection] = /^\/api\/gateway\/connections\/([\w-]+)\/close$/.exec(url) ?? [];
     if (connection !== undefined) return this.#noteClose(connection, body);
     if (url === '/api/gateway/connections') return this.#redeem(redeemRequestShape.parse(body));
+    if (url === '/api/gateway/probes') return this.#noteProbe(probeReportShape.parse(body));
+    if (url === '/api/gateway/leaks') return this.#noteLeak(leakReportShape.parse(body));
     if (url === '/api/gateway/leases') return this.#renew(leaseRequestShape.parse(body));
     throw new BrokerError('not-found', url);
   }
@@ -202,11 +229,29 @@ export class FakeBroker {
 
   #renew(request: LeaseRequest): LeaseAnswer {
     this.leases.push(request);
-    const { verdicts, clockSkewSeconds } = this.behaviour;
+    const { verdicts, bytesElsewhere, probes, clockSkewSeconds } = this.behaviour;
     this.behaviour.verdicts = [];
     const now = new Date(Date.now() + clockSkewSeconds * 1000).toISOString();
     this.#happened.emit('lease', request);
-    return { cursor: `cursor-${this.leases.length}`, now, verdicts };
+    return { cursor: `cursor-${this.leases.length}`, now, verdicts, bytesElsewhere, probes };
+  }
+
+  #noteProbe(report: ProbeReport): 'lost' | undefined {
+    this.probes.push(report);
+    this.#happened.emit('probe');
+    return this.#isLost() ? 'lost' : undefined;
+  }
+
+  #noteLeak(leak: LeakReport): 'lost' | undefined {
+    this.leaks.push(leak);
+    this.#spent.set(this.#findPermission(leak.ticket).ticket, 'leaked');
+    return this.#isLost() ? 'lost' : undefined;
+  }
+
+  #isLost(): boolean {
+    if (this.behaviour.lostReports === 0) return false;
+    this.behaviour.lostReports -= 1;
+    return true;
   }
 
   #noteClose(connection: string, body: unknown): 'lost' | undefined {

@@ -1,9 +1,11 @@
 import type { KeyObject } from 'node:crypto';
 import { createHmac, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
+import type { TokenVerifier } from '../../lib/endorsed-token.ts';
+import type { SigningKey } from '../../lib/endorsement.ts';
 import { signEndorsement } from '../../lib/endorsement.ts';
 import type { PublicJwk, RootKey, TrustedRoots } from '../../lib/root-key.ts';
 import { toKid, toPublicJwk, toTrustedRoots } from '../../lib/root-key.ts';
-import type { Permission, SigningKey, TicketVerifier } from '../../lib/ticket.ts';
+import type { Permission } from '../../lib/ticket.ts';
 import { signTicket } from '../../lib/ticket.ts';
 import { testRoot } from './test-broker.ts';
 
@@ -40,7 +42,7 @@ type Signer = SigningKey & { readonly jwk: PublicJwk };
 export type Forge = {
   readonly root: RootKey;
   readonly roots: TrustedRoots;
-  readonly verifier: TicketVerifier;
+  readonly verifier: TokenVerifier;
   readonly signer: Signer;
   /** Makes a key that a root key endorses, by default for an hour around `now` and for this broker. */
   readonly endorse: (changes?: Partial<Endorsed>) => Promise<Signer>;

@@ -76,9 +76,10 @@ export function memoryTable(findFault: FindTableFault = () => undefined): Memory
       call('remove', partition, () => void stored.delete(toPlace({ partition, row }))),
     list: async (partition, { from = '', before, limit } = {}) =>
       call('list', partition, () =>
-        sorted()
+        Array.from(stored.values())
           .filter((row) => row.partition === partition && from <= row.row)
           .filter(({ row }) => before === undefined || row < before)
+          .sort((one, other) => (one.row < other.row ? -1 : 1))
           .slice(0, limit),
       ),
   };

@@ -1,7 +1,9 @@
 import type { Log } from '../../lib/broker.ts';
 import type { DecisionInput, Policy } from '../../lib/decision.ts';
+import { checkPolicies } from '../../lib/policy-check.ts';
 import { createPolicyEngine, type PolicyEngine } from '../../lib/policy-engine.ts';
 import { loadPolicy } from '../../lib/policy.ts';
+import type { Trials } from '../../lib/simulate-isolation.ts';
 
 // It holds no more than a cache: a policy whose set has been replaced is parsed again.
 const engine = createPolicyEngine();
@@ -14,6 +16,23 @@ export function loadPolicyText(
   { with: other = engine, log = silent }: { readonly with?: PolicyEngine; readonly log?: Log } = {},
 ): Policy {
   return loadPolicy([{ name: 'test.cedar', text }], other, log);
+}
+
+/** Trials of proposed sets in this thread. */
+export function testTrials(): Trials {
+  return {
+    check: async (files) => {
+      const check = checkPolicies(files, engine);
+      return check.outcome === 'faulty' ? check.findings : [];
+    },
+    decide: async ({ files, inputs }) => {
+      const { decide } = loadPolicy(files, engine, silent);
+      return inputs.map(decide).map(({ outcome, policies }) => ({
+        outcome,
+        policies: [...policies],
+      }));
+    },
+  };
 }
 
 /** What a test changes in an input, section by section. */

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
+import type { PendingView } from '../../lib/approval-view.ts';
 import { BrokerError } from '../../lib/failure.ts';
+import type { OperationView } from '../../lib/operation-view.ts';
 import { toProblem } from '../../lib/problem.ts';
 import { sessionRequestShape } from '../../lib/session-request.ts';
 import type { SessionView } from '../../lib/session-view.ts';
@@ -20,6 +22,10 @@ export type StandInBroker = {
   readonly tickets: Set<string>;
   readonly sessions: Map<string, SessionView>;
   intercept: Intercept;
+  /** How a session is when it is asked for; ready when absent. */
+  held?: Partial<SessionView>;
+  /** Requests that wait for a decision. */
+  pending: PendingView[];
   /** The service that the target offers. */
   services: { protocol: 'ssh' | 'rdp' | 'tcp'; port: number }[];
   issuer: string;
@@ -39,6 +45,7 @@ export async function startBroker(endpoint: () => string): Promise<StandInBroker
     tickets: new Set(),
     sessions: new Map(),
     intercept: () => undefined,
+    pending: [],
     services: [{ protocol: 'ssh', port: 22 }],
     issuer: url,
     scope: 'api://sallyport/.default',
@@ -68,21 +75,74 @@ function answer(broker: StandInBroker, endpoint: string, seen: Seen): Reply {
     '/api/targets': () => ({ value: [toTarget(broker)] }),
     [`/api/targets/${vm.id}`]: () => toTarget(broker),
     '/api/sessions': () => ({ value: [...broker.sessions.values()] }),
+    '/api/approvals': () => ({ value: broker.pending }),
   };
   const thing = things[path]?.();
   return thing === undefined ? answerSession(broker, endpoint, seen) : { status: 200, body: thing };
 }
 
 function answerSession(broker: StandInBroker, endpoint: string, seen: Seen): Reply {
-  const [, , , id = '', verb] = seen.path.split('/');
+  const [, , kind, reference = '', verb] = seen.path.split('/');
+  const [id = ''] = reference.split('.');
   if (seen.method === 'PUT') return putSession(broker, endpoint, id, seen.body);
   const session = broker.sessions.get(id);
   if (session === undefined)
     return toReply(new BrokerError('not-found', 'There is no such thing.'));
-  if (verb === 'terminate') return { status: 200, body: end(broker, session) };
-  if (session.state === 'ended')
-    return toReply(new BrokerError('session-ended', 'The session has ended.'));
+  if (kind === 'operations') return toOperation(broker, reference, session);
+  const answers: Readonly<Record<string, () => Reply>> = {
+    terminate: () => ({ status: 200, body: end(broker, session) }),
+    approval: () => decide(broker, session, seen),
+    extend: () => ({ status: session.extension ? 202 : 200, body: session, headers: soon }),
+    tickets: () => createTicket(broker, endpoint, session),
+  };
+  return answers[verb ?? '']?.() ?? { status: 200, body: session };
+}
+
+function createTicket(broker: StandInBroker, endpoint: string, { state }: SessionView): Reply {
+  if (state === 'ended') return toReply(new BrokerError('session-ended', 'The session has ended.'));
+  if (state === 'pendingApproval' || state === 'preparing')
+    return toReply(new BrokerError('session-waiting', 'The session is not ready.'));
   return { status: 200, body: { ...issueTicket(broker), endpoint } };
+}
+
+const soon = { 'retry-after': '1' };
+
+const statuses: Record<SessionView['state'], OperationView['status']> = {
+  pendingApproval: 'Running',
+  preparing: 'Running',
+  ready: 'Succeeded',
+  active: 'Succeeded',
+  ended: 'Canceled',
+  expired: 'Failed',
+  denied: 'Failed',
+  failed: 'Failed',
+};
+
+const outcomes = { approved: 'Succeeded', denied: 'Failed', expired: 'Failed' } as const;
+
+function toOperation({ url }: StandInBroker, id: string, session: SessionView): Reply {
+  const { createdAt, extension, state } = session;
+  const outcome = extension?.outcome === undefined ? 'Running' : outcomes[extension.outcome];
+  const status = id.endsWith('.extension') ? outcome : statuses[state];
+  const resourceLocation = `${url}/api/sessions/${session.id}`;
+  return {
+    status: 200,
+    body: { id, status, createdAt, resourceLocation },
+    headers: soon,
+  };
+}
+
+function decide(broker: StandInBroker, session: SessionView, seen: Seen): Reply {
+  const request = broker.pending.find(({ id }) => id === session.id);
+  if (request === undefined)
+    return toReply(new BrokerError('approval-closed', 'The request has been decided.'));
+  if (seen.ifMatch !== request.etag)
+    return toReply(new BrokerError('request-changed', 'The request is another one by now.'));
+  broker.pending = broker.pending.filter((one) => one !== request);
+  const { etag, needs, durationSeconds, expiresAt } = request;
+  const outcome = seen.body.includes('deny') ? 'denied' : 'approved';
+  const approval = { kind: 'session', etag, needs, durationSeconds, expiresAt } as const;
+  return { status: 200, body: { ...session, approval: { ...approval, votes: [], outcome } } };
 }
 
 const who = {
@@ -118,8 +178,9 @@ function putSession(broker: StandInBroker, endpoint: string, id: string, body: s
   const known = broker.sessions.get(id);
   if (known !== undefined) return { status: 200, body: known };
   const { protocol, port = 22 } = sessionRequestShape.parse(JSON.parse(body));
-  const session = { ...createSession(id, endpoint), protocol, port };
+  const session = { ...createSession(id, endpoint), protocol, port, ...broker.held };
   broker.sessions.set(id, session);
+  if (broker.held !== undefined) return { status: 201, body: session, headers: soon };
   return { status: 201, body: { ...session, ticket: issueTicket(broker) } };
 }
 

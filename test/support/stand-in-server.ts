@@ -6,10 +6,15 @@ export type Seen = {
   readonly method: string;
   readonly path: string;
   readonly authorization: string | undefined;
+  readonly ifMatch: string | undefined;
   readonly body: string;
 };
 
-export type Reply = { readonly status: number; readonly body: object };
+export type Reply = {
+  readonly status: number;
+  readonly body: object;
+  readonly headers?: Readonly<Record<string, string>>;
+};
 
 /** What a stand-in may do instead of answering. */
 export type Silence = 'hang up' | 'stay silent';
@@ -49,10 +54,11 @@ export async function closeServer(server: Server): Promise<void> {
 
 async function toSeen(request: IncomingMessage): Promise<Seen> {
   const { headers, method = '', url = '' } = request;
-  return { method, path: url, authorization: headers.authorization, body: await text(request) };
+  const { authorization, 'if-match': ifMatch } = headers;
+  return { method, path: url, authorization, ifMatch, body: await text(request) };
 }
 
-function send(response: ServerResponse, { status, body }: Reply): void {
+function send(response: ServerResponse, { status, body, headers }: Reply): void {
   const type = status < 300 ? 'application/json' : 'application/problem+json';
-  response.writeHead(status, { 'content-type': type }).end(JSON.stringify(body));
+  response.writeHead(status, { 'content-type': type, ...headers }).end(JSON.stringify(body));
 }

@@ -10,6 +10,7 @@ import { BrokerError } from '../../lib/failure.ts';
 import { createHealthCheck } from '../../lib/health.ts';
 import type { PublicJwk, RootKey } from '../../lib/root-key.ts';
 import { toKid, toPublicJwk, toTrustedRoots } from '../../lib/root-key.ts';
+import { createSimulationGate } from '../../lib/simulate-limit.ts';
 import type { Target, TargetSource } from '../../lib/target.ts';
 import type { Terms } from '../../lib/terms.ts';
 import { memoryTable } from './memory-table.ts';
@@ -100,8 +101,8 @@ export function testRoot(): RootKey {
   };
 }
 
-/** Keys of one process in memory, endorsed for a day around the time given. */
-export function testKeys(now: () => Date, issuer: string, root = testRoot()): Keys {
+/** Keys of one process in memory, endorsed for a day or more around the time given. */
+export function testKeys(now: () => Date, issuer: string, root = testRoot(), days = 1): Keys {
   const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const jwk = toPublicJwk(pair.publicKey);
   const kid = toKid(jwk);
@@ -109,8 +110,8 @@ export function testKeys(now: () => Date, issuer: string, root = testRoot()): Ke
   const endorsed = signEndorsement(
     root,
     { jwk, issuer },
-    new Date(from.getTime() - 3_600_000),
-    new Date(from.getTime() + 86_400_000),
+    new Date(from.getTime() - days * 3_600_000),
+    new Date(from.getTime() + days * 86_400_000),
   );
   return {
     root,
@@ -139,6 +140,9 @@ export function testBroker(changes: Partial<Broker> = {}): Broker {
       sessionsPerCaller: 10,
       requestsPerCallerMinute: 10_000,
       requestsPerTargetMinute: 10_000,
+      startsPerCallerDay: 20,
+      startsPerTargetDay: 10,
+      deallocateAfterMinutes: 0,
       maxSessionSeconds: 28_800,
       maxConnections: 256,
       leaseSeconds: 15,
@@ -152,10 +156,13 @@ export function testBroker(changes: Partial<Broker> = {}): Broker {
       return caller;
     },
     policy: testPolicy(),
+    kinship: { samePerson: [], appOwners: {} },
+    refreshPolicy: async () => undefined,
     audit: memoryAudit(),
     state,
     // With a table of its own: tests of other things count the rows and calls of the state.
     budget: testBudget({ now }),
+    admitSimulation: createSimulationGate(),
     targets: testTargets(),
     keys,
     health: createHealthCheck(probes, now, () => undefined),

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BrokerError } from '../../lib/failure.ts';
+import { chooseRuns } from '../support/effort.ts';
 import { endSession } from '../support/audit-contract.ts';
 import type { TableFault } from '../support/memory-table.ts';
 import { openTestAudit } from '../support/test-audit.ts';
@@ -186,7 +187,7 @@ describe('openAudit', () => {
         const sessions = entries.flatMap(({ session }) => session ?? []);
         expect(new Set(sessions).size).toBe(sessions.length);
       }),
-      { numRuns: 25 },
+      { numRuns: chooseRuns({ short: 25, full: 25, long: 2000 }) },
     );
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Budget, Spending } from '../../lib/budget.ts';
+import { createBudgetMemory } from '../../lib/budget-memory.ts';
 import { BrokerError } from '../../lib/failure.ts';
 import type { Table } from '../../lib/table.ts';
 import { memoryTable } from '../support/memory-table.ts';
@@ -121,19 +122,22 @@ describe('createBudget', () => {
     expect(calls()).toEqual(['find', 'replace', 'find']);
   });
 
-  test('remembers the 10,000 that were refused last', async () => {
+  test('remembers the 10,000 that were refused last', () => {
+    const { now } = testClock();
+    const memory = createBudgetMemory(now);
+    const until = now().getTime() + 1000;
+    for (let i = 0; i <= 10_000; i += 1) memory.remember(String(i), until);
+
+    expect(memory.find('0')).toBeUndefined();
+    expect(memory.find('1')).toBe(until);
+  });
+
+  test('refuses for one read what another process has refused, or this one has forgotten', async () => {
     const { table, calls } = countedTable();
-    const budget = testBudget({ table });
-    const toOne = (id: string) => ({ ...spending, id, perMinute: 1 });
-    for (let i = 0; i <= 10_000; i += 1) {
-      await budget.take(toOne(String(i)));
-      await budget.take(toOne(String(i))).catch(toCode);
-    }
+    await takeMany([testBudget({ table })], 21);
     calls();
 
-    expect(budget.findRefusal(toOne('0'))).toBeUndefined();
-    expect(budget.findRefusal(toOne('1'))).toBeDefined();
-    expect(await budget.take(toOne('0')).catch(toCode)).toBe('rate-limited');
+    expect(await takeMany([testBudget({ table })], 1)).toEqual(['rate-limited']);
     expect(calls()).toEqual(['find']);
   });
 

@@ -3,6 +3,7 @@ import { parseAnswer } from '../../cli/api-answer.ts';
 import { findCloseError, isSessionEnd } from '../../cli/close-sentence.ts';
 import { toCommandError } from '../../cli/command-error.ts';
 import { findExitCode } from '../../cli/exit-code.ts';
+import { readRetryAfter } from '../../cli/retry-after.ts';
 import { targetListShape, whoamiShape } from '../../lib/session-view.ts';
 import { closeCodes, closeReasons } from '../../lib/close-reason.ts';
 import { BrokerError } from '../../lib/failure.ts';
@@ -45,6 +46,16 @@ describe('toCommandError', () => {
       exitCode: 4,
       message: 'No policy permits this: Ask the owner.',
       notes: ['advice: Give a reason.', 'advice: Come back on Monday.'],
+    });
+  });
+
+  test('says what policy still asks for', () => {
+    const needs = [{ kind: 'acr', acr: 'c1' } as const];
+    const failure = new BrokerError('needs-unmet', 'Meet them.', { needs });
+
+    expect(toCommandError(toProblem(failure))).toMatchObject({
+      exitCode: 4,
+      notes: ['needs: Sign in with the authentication context c1.'],
     });
   });
 
@@ -130,5 +141,19 @@ describe('parseAnswer', () => {
     expect(() => parseAnswer(reply, whoamiShape, 'GET /api/whoami')).toThrow(
       expect.objectContaining({ exitCode: 7 }),
     );
+  });
+});
+
+describe('readRetryAfter', () => {
+  test.each([
+    ['5', 5],
+    ['0', 0],
+    ['-1', undefined],
+    ['1e9', undefined],
+    ['99999999', undefined],
+    ['Wed, 21 Oct 2015 07:28:00 GMT', undefined],
+    [undefined, undefined],
+  ])('reads %s as %s', (text, seconds) => {
+    expect(readRetryAfter(text === undefined ? {} : { 'retry-after': text })).toBe(seconds);
   });
 });

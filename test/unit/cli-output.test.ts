@@ -56,6 +56,50 @@ describe('the terminal', () => {
   });
 });
 
+describe('terminal.show', () => {
+  function createScreen(columns: number) {
+    const texts: string[] = [];
+    const screen = { write: (text: string) => texts.push(text), isTTY: true, columns };
+    const terminal = createTerminal(
+      () => screen,
+      () => screen,
+    );
+    return { texts, terminal };
+  }
+
+  const clear = '\r\u001B[K';
+
+  test('writes over the last line, and leaves none of it before a note', () => {
+    const { texts, terminal } = createScreen(80);
+
+    terminal.show('Waiting…', '1s');
+    terminal.show('Waiting…', '2s');
+    terminal.note('Done.');
+    terminal.show(undefined);
+
+    expect(texts).toEqual([`${clear}Waiting… (1s)`, `${clear}Waiting… (2s)`, clear, 'Done.\n']);
+  });
+
+  // A line that wraps is not cleared, and what a target is called must not steer the terminal.
+  test('writes one line that fits, whatever the text is', () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'binary' }),
+        fc.integer({ min: 20, max: 200 }),
+        (text, columns) => {
+          const { texts, terminal } = createScreen(columns);
+          terminal.show(text, '1h2m3s');
+          const [shown = ''] = texts;
+          const line = shown.slice(clear.length);
+          expect(shown.startsWith(clear)).toBe(true);
+          expect(line.length).toBeLessThan(columns);
+          expect(line).toMatch(/^[^\p{Cc}\u202A-\u202E\u2066-\u2069\u2028\u2029]*\(1h2m3s\)$/u);
+        },
+      ),
+    );
+  });
+});
+
 describe('formatTable', () => {
   test('lines columns up, without blanks at the end', () => {
     expect(

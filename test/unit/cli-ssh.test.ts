@@ -111,7 +111,7 @@ describe('toSshArguments', () => {
 
     const args = toSshArguments({ found, user: 'ada', proxyCommand: 'p', rest });
 
-    const line = `-o ProxyCommand=p -o HostKeyAlias=${id} -l ada vm-one -v uptime`;
+    const line = `-o ProxyCommand=p -o HostKeyAlias=${id} -o ConnectTimeout=0 -l ada vm-one -v uptime`;
     expect(args).toEqual(line.split(' '));
   });
 

@@ -21,9 +21,14 @@ function createFakeClient(): Client & { readonly calls: string[] } {
     calls,
     whoami: fail,
     openSession: fail,
+    readSession: fail,
     listSessions: fail,
     createTicket: fail,
+    extendSession: fail,
     terminate: fail,
+    readOperation: fail,
+    listApprovals: fail,
+    decide: fail,
     listTargets: async () => {
       calls.push('list');
       return Promise.resolve([one, two]);

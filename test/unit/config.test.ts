@@ -20,6 +20,9 @@ describe('parseConfig', () => {
       sessionsPerCaller: 10,
       requestsPerCallerMinute: 120,
       requestsPerTargetMinute: 600,
+      startsPerCallerDay: 20,
+      startsPerTargetDay: 10,
+      deallocateAfterMinutes: 0,
       maxSessionSeconds: 28_800,
       maxConnections: 256,
       leaseSeconds: 15,
@@ -52,6 +55,17 @@ describe('parseConfig', () => {
     );
   });
 
+  test('takes policies from a folder or from a container, and not from both', () => {
+    const SALLYPORT_POLICIES_URL = 'https://account.blob.core.windows.net/policies';
+
+    expect(parseConfig({ ...complete, SALLYPORT_POLICIES_URL }).policiesUrl?.href).toBe(
+      SALLYPORT_POLICIES_URL,
+    );
+    expect(() =>
+      parseConfig({ ...complete, SALLYPORT_POLICIES_URL, SALLYPORT_POLICIES: 'policies' }),
+    ).toThrow('SALLYPORT_POLICIES or SALLYPORT_POLICIES_URL: give one of them');
+  });
+
   test.each([
     ['SALLYPORT_URL', 'http://broker.example', 'https:'],
     ['SALLYPORT_URL', 'broker', 'must be a URL'],
@@ -62,6 +76,9 @@ describe('parseConfig', () => {
     ['SALLYPORT_TABLES_URL', 'http://account.table.core.windows.net', 'https:'],
     ['SALLYPORT_ROOT_KEY', 'http://vault/keys/root/1', 'Key Vault'],
     ['SALLYPORT_SUBSCRIPTIONS', 'mine', 'subscription ids'],
+    ['SALLYPORT_POLICIES_URL', 'http://account.blob.core.windows.net/policies', 'https:'],
+    ['SALLYPORT_POLICIES_URL', 'https://account.blob.core.windows.net/', 'of a container'],
+    ['SALLYPORT_POLICIES_URL', 'https://account.blob.core.windows.net/p?sig=x', 'a query'],
     ['SALLYPORT_ALLOWED_NETWORKS', 'everything', 'everything'],
     ['SALLYPORT_LEASE_SECONDS', '0', 'from 1 to 60'],
     ['SALLYPORT_LEASE_SECONDS', '1.5', 'whole number'],

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { DecisionInput } from '../../lib/decision.ts';
+import { chooseRuns } from '../support/effort.ts';
 import { decisionInput, loadPolicyText, team } from '../support/policies.ts';
 import { vm } from '../support/test-broker.ts';
 
@@ -9,6 +10,8 @@ const otherTeam = '0c000000-0000-4000-8000-00000000000b';
 const timeless = `
   @id("team") permit (principal in Group::"${team}", action == Action::"connect.ssh", resource)
   when { resource.hasTag("env") && context.durationSeconds <= 7200 && context.port == 22 };
+  @id("desk") @require_reason("*") @require_approval("ops")
+  permit (principal in Group::"${team}", action == Action::"connect.rdp", resource);
   @id("prod") forbid (principal, action, resource)
   when { resource.hasTag("env") && resource.getTag("env") == "prod" } unless { context has reason };
   @id("bank") @advice("Give a change reference.") forbid (principal, action, resource)
@@ -50,7 +53,7 @@ describe('any input', () => {
   const scope = { services: vm.services, isReader: true };
 
   // Without the time window: to look a week ahead takes most of the decisions.
-  test('is explained with the decision that is made, in 1,000 cases', () => {
+  test('is explained with the decision that is made', () => {
     const policy = loadPolicyText(timeless);
 
     fc.assert(
@@ -58,11 +61,11 @@ describe('any input', () => {
         const explained = policy.explain?.(one, { ...scope, isReader: false });
         expect(explained?.decision).toEqual(policy.decide(one));
         expect(explained?.endsAt).toBeUndefined();
-        if (explained?.decision.outcome === 'allow') expect(explained.nearest).toEqual([]);
+        if (explained?.decision.outcome !== 'deny') expect(explained?.nearest).toEqual([]);
       }),
-      { numRuns: 1000 },
+      { numRuns: chooseRuns({ short: 40, full: 1000, long: 100_000 }) },
     );
-  }, 30_000);
+  });
 
   test('is allowed at the time that is given, and denied at its end', () => {
     const policy = loadPolicyText(timeless + office);
@@ -74,12 +77,10 @@ describe('any input', () => {
         const decideAt = (now: number) =>
           policy.decide({ ...one, context: { ...one.context, now } }).outcome;
         const times = nearest.flatMap((change) => (change.kind === 'time' ? change.at : []));
-        expect(times.map((at) => decideAt(Date.parse(at) / 1000))).toEqual(
-          times.map(() => 'allow'),
-        );
+        expect(times.map((at) => decideAt(Date.parse(at) / 1000))).not.toContain('deny');
         if (endsAt !== undefined) expect(decideAt(endsAt)).toBe('deny');
       }),
-      { numRuns: 60 },
+      { numRuns: chooseRuns({ short: 5, full: 60, long: 5000 }) },
     );
   });
 });

@@ -6,7 +6,7 @@ import type { Path } from '../support/call.ts';
 import { call, handlers } from '../support/call.ts';
 import { collectLogLines } from '../support/log-lines.ts';
 import { memoryTable } from '../support/memory-table.ts';
-import { instance, nonce, openSession, redeem, sessionId, ssh } from '../support/sessions.ts';
+import { nonce, openSession, redeem, sessionId, ssh } from '../support/sessions.ts';
 import { memoryAudit, testBroker, testClock, vm } from '../support/test-broker.ts';
 
 const params = { id: sessionId };
@@ -185,52 +185,6 @@ describe('the other resources', () => {
     expect(answer).toMatchObject({ status: 405, body: { code: 'method-not-allowed' } });
     expect(answer.headers.get('allow')).toBe('PUT, GET');
   });
-
-  test('the gateway’s calls: 201, 200 and 204', async () => {
-    const audit = memoryAudit();
-    const broker = testBroker({ audit });
-    const { ticket } = await openSession(broker);
-    const token = 'gateway';
-
-    const opened = await call(broker, 'POST', '/api/gateway/connections', {
-      token,
-      body: { ticket: ticket.ticket, instance, nonce },
-    });
-    const bytes = { bytesUp: 1, bytesDown: 2 };
-    const connections = [{ connection: nonce, session: sessionId, ...bytes }];
-    const renewed = await call(broker, 'POST', '/api/gateway/leases', {
-      token,
-      body: { instance, connections },
-    });
-    const closed = await call(broker, 'POST', '/api/gateway/connections/{id}/close', {
-      token,
-      params: { id: nonce },
-      body: {
-        instance,
-        session: sessionId,
-        reason: 'client-closed',
-        durationMilliseconds: 5,
-        ...bytes,
-      },
-    });
-
-    expect([opened.status, renewed.status, closed.status]).toEqual([201, 200, 204]);
-    expect(audit.entries.at(-1)).toMatchObject({ type: 'connection.closed', ...bytes });
-  });
-
-  test.each(['/api/gateway/connections', '/api/gateway/leases'] as const)(
-    '%s: 403 for a caller that is no gateway',
-    async (path) => {
-      const body =
-        path === '/api/gateway/leases'
-          ? { instance, connections: [] }
-          : { ticket: 'x', instance, nonce };
-
-      const answer = await call(testBroker(), 'POST', path, { token: 'ada', body });
-
-      expect(answer).toMatchObject({ status: 403, body: { code: 'role-missing' } });
-    },
-  );
 
   test('discovery, keys, health and the OpenAPI document need no token', async () => {
     const broker = testBroker();

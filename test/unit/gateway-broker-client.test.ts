@@ -132,6 +132,16 @@ describe('redeem', () => {
     });
   });
 
+  // A limit that nobody counts against would be none.
+  test('does not take a byte limit without what the session has carried', async () => {
+    const reply = (): Response => Response.json({ ...grant, terms: { maxBytes: 5 } });
+    const { client } = setUp(reply, reply);
+
+    await expect(client.redeem({ ticket: 'a.b.c' }, signal)).rejects.toMatchObject({
+      code: 'broker-unavailable',
+    });
+  });
+
   test('forgets a token that the broker did not take', async () => {
     const { client, forgotten } = setUp(() => refuse('token-invalid'), granted);
     await client.redeem({ ticket: 'a.b.c' }, signal);
@@ -148,7 +158,43 @@ describe('renew', () => {
       Response.json({ ...answer, extra: 1, verdicts: [{ ...verdict, extra: 1 }] }),
     );
 
-    expect(await client.renew({ connections: [] })).toEqual({ ...answer, verdicts: [verdict] });
+    expect(await client.renew({ connections: [] })).toEqual({
+      ...answer,
+      verdicts: [verdict],
+      // An older broker says nothing about these.
+      bytesElsewhere: [],
+      probes: [],
+    });
+  });
+});
+
+describe('leak', () => {
+  test.each<[string, () => Response, string]>([
+    ['204', () => new Response(null, { status: 204 }), 'taken'],
+    ['no such ticket', () => refuse('ticket-invalid'), 'refused'],
+  ])('that is answered with %s', async (_name, reply, outcome) => {
+    const { client } = setUp(reply);
+
+    expect(await client.leak({ ticket: 'a.b.c' })).toBe(outcome);
+  });
+
+  // The ticket may still be good: whoever reports it must try again.
+  test.each<FailureCode>(['token-invalid', 'audit-unavailable', 'gateway-unknown'])(
+    'that fails with %s may be tried again',
+    async (code) => {
+      const { client } = setUp(() => refuse(code));
+
+      await expect(client.leak({ ticket: 'a.b.c' })).rejects.toThrow('to a leak');
+    },
+  );
+});
+
+describe('probe', () => {
+  test.each([200, 403, 404, 503])('that is answered with %i may be tried again', async (status) => {
+    const { client } = setUp(() => new Response(null, { status }));
+    const report = { session, probe: session, outcome: 'open' } as const;
+
+    await expect(client.probe(report)).rejects.toThrow(String(status));
   });
 });
 

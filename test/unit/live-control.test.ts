@@ -38,7 +38,7 @@ describe('extendSession', () => {
     await redeem(broker, ticket.ticket);
     clock.pass(1800);
 
-    const view = await extendSession(broker, ada, sessionId, { durationSeconds: 3600 });
+    const { view } = await extendSession(broker, ada, sessionId, { durationSeconds: 3600 });
     const { verdicts } = await renewLeases(broker, gateway, { instance, connections });
 
     expect(view.deadline).toBe('2026-03-02T13:30:00.000Z');
@@ -72,7 +72,7 @@ describe('extendSession', () => {
     await openSession(broker);
     clock.pass(3000);
 
-    const view = await extendSession(broker, ada, sessionId, { durationSeconds: 36_000 });
+    const { view } = await extendSession(broker, ada, sessionId, { durationSeconds: 36_000 });
 
     expect(view.deadline).toBe('2026-03-02T13:30:00.000Z');
   });
@@ -81,7 +81,7 @@ describe('extendSession', () => {
     const { broker } = start();
     const { deadline } = await openSession(broker);
 
-    const view = await extendSession(broker, ada, sessionId, { durationSeconds: 60 });
+    const { view } = await extendSession(broker, ada, sessionId, { durationSeconds: 60 });
 
     expect(view.deadline).toBe(deadline);
   });
@@ -163,6 +163,8 @@ describe('reevaluate', () => {
     const timed = { ...broker, policy: hours };
     await openSession(timed);
     expect(await reevaluate(timed)).toBe(0);
+    clock.pass(61);
+    expect(await reevaluate(timed)).toBe(0);
     isOpen = false;
 
     clock.pass(299);
@@ -170,6 +172,20 @@ describe('reevaluate', () => {
     clock.pass(2);
 
     expect(await reevaluate(timed)).toBe(1);
+  });
+
+  // Processes hear of a new set within seconds of each other, and the last may grant meanwhile.
+  test('decides once more a minute after a new set, about what the old one has granted since', async () => {
+    const { broker, clock } = start();
+    const changed = { ...broker, policy: { digest: 'n', decide: () => deny } };
+    await reevaluate(changed);
+    await openSession(broker);
+
+    clock.pass(59);
+    expect(await reevaluate(changed)).toBe(0);
+    clock.pass(1);
+
+    expect(await reevaluate(changed)).toBe(1);
   });
 
   test('is done by one of several processes', async () => {

@@ -1,15 +1,21 @@
 import { describe, expect, test } from 'vitest';
-import { runCases } from '../../lib/policy-case.ts';
+import { parseCases, runCase } from '../../lib/policy-case.ts';
+import type { Finding } from '../../lib/policy-scan.ts';
 import { loadPolicyText } from '../support/policies.ts';
 
 const policy = loadPolicyText(`
   @id("night") @max_duration("1h") permit (principal in Group::"ops", action, resource)
   when { context.clock.hasTag("UTC") && context.clock.getTag("UTC").minuteOfDay < 360 };
+  @id("change") @require_change("CHG*") permit (principal, action, resource)
+  when { resource.hasTag("env") };
   @id("closed") @advice("Ask ada.") forbid (principal, action, resource)
   when { resource.hasTag("access") };`);
 
-function run(cases: unknown): ReturnType<typeof runCases> {
-  return runCases(policy, { name: 'night.json', text: JSON.stringify(cases, undefined, 2) });
+function run(cases: unknown): { readonly cases: number; readonly findings: readonly Finding[] } {
+  const file = { name: 'night.json', text: JSON.stringify(cases, undefined, 2) };
+  const read = parseCases(file);
+  const findings = read.cases.flatMap((one) => runCase(policy, one, file));
+  return { cases: read.cases.length, findings: [...read.findings, ...findings] };
 }
 
 const night = {
@@ -17,8 +23,8 @@ const night = {
   context: { now: '2025-01-15T05:59:00+00:00' },
 };
 
-describe('runCases', () => {
-  test('passes cases that decide as they expect', () => {
+describe('a file of cases', () => {
+  test('passes when each decides as it expects', () => {
     const cases = [
       {
         name: 'at night',
@@ -32,13 +38,35 @@ describe('runCases', () => {
       },
       { name: 'nobody', expect: { outcome: 'deny' } },
       {
+        name: 'without a change',
+        input: { target: { tags: { env: 'prod' } } },
+        expect: { outcome: 'needs', needs: [{ kind: 'change', pattern: 'CHG*' }] },
+      },
+      {
         name: 'closed',
         input: { ...night, target: { tags: { Access: 'x' } } },
         expect: { outcome: 'deny', advice: ['Ask ada.'] },
       },
     ];
 
-    expect(run(cases)).toEqual({ cases: 4, findings: [] });
+    expect(run(cases)).toEqual({ cases: 5, findings: [] });
+  });
+
+  test('fills in what it leaves out of the person for whom a workload acts', () => {
+    const input = { ...night, caller: { kind: 'workload', groups: ['ops'] } };
+    const [member, stranger] = [{ groups: ['ops'] }, {}];
+    const policies = ['night', 'onBehalfOf:night'];
+
+    expect(
+      run([
+        {
+          name: 'both',
+          input: { ...input, onBehalfOf: member },
+          expect: { outcome: 'allow', policies },
+        },
+        { name: 'one', input: { ...input, onBehalfOf: stranger }, expect: { outcome: 'deny' } },
+      ]),
+    ).toEqual({ cases: 2, findings: [] });
   });
 
   test.each([
@@ -83,6 +111,6 @@ describe('runCases', () => {
   });
 
   test('finds a file that is no JSON', () => {
-    expect(runCases(policy, { name: 'a.json', text: '[' }).findings).toHaveLength(1);
+    expect(parseCases({ name: 'a.json', text: '[' }).findings).toHaveLength(1);
   });
 });

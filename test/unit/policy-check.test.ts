@@ -103,7 +103,22 @@ describe('checkPolicies', () => {
 
   test.each([
     '@require_recording("true")',
-    '@require_approval("x")',
+    '@require_approval("")',
+    '@require_approval("Ops")',
+    '@require_approval("0 of ops")',
+    '@require_approval("10 of ops")',
+    '@require_approval("two of ops")',
+    '@require_acr("c 1")',
+    '@require_reason("")',
+    '@require_change("a\\nb")',
+    '@max_bytes("0MiB")',
+    '@max_bytes("1MB")',
+    '@max_bytes("100")',
+    '@source_networks("10.0.0.1/8")',
+    '@source_networks("example.org")',
+    '@source_networks("10.0.0.0/8;10.1.0.0/16")',
+    `@source_networks("${Array.from({ length: 51 }, (_, i) => `10.${i}.0.0/16`).join(',')}")`,
+    '@profile("Break glass")',
     '@maxduration("1h")',
     '@Max_Duration("1h")',
     '@constructor("x")',
@@ -128,15 +143,23 @@ describe('checkPolicies', () => {
     expect(findFaults(withAnnotation(annotation))).toEqual([expect.stringMatching(/^1.cedar:2: /)]);
   });
 
-  test.each(['@max_duration("1h")', '@max_connections("1")', '@max_idle("1h")'])(
-    'finds that a forbid has the term %s',
-    (annotation) => {
-      expect(findFaults(withAnnotation(annotation, 'forbid'))).toEqual([
-        expect.stringMatching(/^1.cedar:2: /),
-      ]);
-      expect(findFaults(withAnnotation('@advice("No.")', 'forbid'))).toEqual([]);
-    },
-  );
+  test.each([
+    '@max_duration("1h")',
+    '@max_connections("1")',
+    '@max_idle("1h")',
+    '@max_bytes("1GiB")',
+    '@source_networks("10.0.0.0/8")',
+    '@require_acr("c1")',
+    '@require_reason("*")',
+    '@require_change("*")',
+    '@require_approval("ops")',
+    '@profile("standard")',
+  ])('finds that a forbid has the term %s', (annotation) => {
+    expect(findFaults(withAnnotation(annotation, 'forbid'))).toEqual([
+      expect.stringMatching(/^1.cedar:2: /),
+    ]);
+    expect(findFaults(withAnnotation('@advice("No.")', 'forbid'))).toEqual([]);
+  });
 
   test.each(['', '@id', '@id("")', '@id("A")', '@id("a b")', '@id("__proto__")'])(
     'finds that "%s" is no id',
@@ -180,6 +203,8 @@ describe('checkPolicies', () => {
     '["web-1", "Web-2"].contains(resource.name)',
     'resource.os == "Windows"',
     'principal.app == "0D000000-0000-4000-8000-00000000000D"',
+    'context has onBehalfOf && context.onBehalfOf.app == "Portal"',
+    'context has onBehalfOf && context.onBehalfOf in Group::"Ops"',
     'User::"tenant.subject" in Group::"b"',
     'User::"tenant.subject".app == "x"',
   ])('finds that %s never matches', (condition) => {

@@ -74,22 +74,6 @@ describe('decide', () => {
     expect(decide([])).toMatchObject({ policies: ['locked'], advice: [] });
   });
 
-  test.each([
-    ['the longest', '@max_duration("1h")', '@max_duration("2h") @max_connections("1")'],
-    ['no limit of time over a day', '@max_duration("24h")', '@max_connections("1")'],
-    ['most connections among the longest', '@max_connections("9")', '@max_connections("10")'],
-    ['no limit of connections', '@max_connections("1000")', '@max_idle("1s")'],
-    ['the longest idle time last', '@max_idle("59m")', '@max_idle("1h")'],
-  ])('takes the offer that allows %s', (_rule, worse, better) => {
-    const toText = (id: string, terms: string): string =>
-      `@id("${id}") ${terms} permit (principal, action, resource);`;
-
-    // The worse one comes first by id, so only its terms can put it second.
-    expect(
-      loadPolicyText(toText('a', worse) + toText('b', better)).decide(decisionInput()),
-    ).toMatchObject({ outcome: 'allow', policies: ['b', 'a'] });
-  });
-
   test('names equal offers in the order of their ids', () => {
     const policy = loadPolicyText(
       ['c', 'a', 'b'].map((id) => `@id("${id}") permit (principal, action, resource);`).join('\n'),

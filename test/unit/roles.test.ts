@@ -149,6 +149,8 @@ describe('a gateway', () => {
     '/api/gateway/connections',
     '/api/gateway/leases',
     '/api/gateway/connections/{id}/close',
+    '/api/gateway/probes',
+    '/api/gateway/leaks',
   ] as const)('403 for a person at %s before the body is read', async (path) => {
     const sent = { params: { id: nonce }, body: '{'.repeat(3_000_000) };
 

@@ -1,26 +1,28 @@
 import { describe, expect, test } from 'vitest';
 import type { AuditEvent } from '../../lib/audit.ts';
 import type { Broker } from '../../lib/broker.ts';
-import { readPastDecisions } from '../../lib/simulate-audit.ts';
-import { simulateAnswerShape } from '../../lib/simulate-view.ts';
-import { collectLogLines } from '../support/log-lines.ts';
-import { call } from '../support/call.ts';
-import { decisionInput, loadPolicyText, team } from '../support/policies.ts';
+import type { Caller } from '../../lib/caller.ts';
+import { toDigest } from '../../lib/policy-digest.ts';
+import type { Trials } from '../../lib/simulate-isolation.ts';
+import { simulatePolicies } from '../../lib/simulate.ts';
+import { simulateRequestShape } from '../../lib/simulate-view.ts';
+import { pastInputs, toPastEvents } from '../support/past-decisions.ts';
+import { decisionInput, loadPolicyText, team, testTrials } from '../support/policies.ts';
 import { openTestAudit } from '../support/test-audit.ts';
-import { ada, testBroker } from '../support/test-broker.ts';
-
-collectLogLines();
+import { ada, memoryAudit, testBroker, testPolicy } from '../support/test-broker.ts';
 
 const current = `@id("team") permit (principal in Group::"${team}", action, resource);`;
 const closed = `${current} @id("closed") forbid (principal, action, resource) when { context.port == 3389 };`;
 
-const path = '/api/policy/simulate';
+const policy = loadPolicyText(current);
+
 const day = { from: '2026-03-02T00:00:00Z', to: '2026-03-03T00:00:00Z' };
+
+const auditor: Caller = { ...ada, roles: ['Policy.Read'] };
 
 function brokerOf(changes: Partial<Broker> = {}): Broker {
   return testBroker({
-    policy: loadPolicyText(current),
-    identify: async () => ({ ...ada, roles: ['Policy.Read'] }),
+    policy,
     ...changes,
   });
 }
@@ -29,72 +31,98 @@ function toSet(text: string): object {
   return { policies: [{ name: 'a.cedar', text }] };
 }
 
-async function simulate(broker: Broker, body: object) {
-  const answer = await call(broker, 'POST', path, { token: 'ada', body });
-  expect(answer.status).toBe(200);
-  return simulateAnswerShape.parse(answer.body);
+async function simulate(broker: Broker, body: object, trials = testTrials()) {
+  return simulatePolicies(broker, auditor, simulateRequestShape.parse(body), trials);
 }
 
-/** What was decided about so many requests, every tenth of them for port 3389. */
 function pastEvents(count: number): readonly AuditEvent[] {
-  return Array.from({ length: count }, (_, index) => ({
-    type: 'session.allowed' as const,
-    session: `session-${index}`,
-    policies: ['team'],
-    digest: 'old',
-    input: decisionInput({ context: { port: index % 10 === 0 ? 3389 : 22 } }),
-    terms: {},
-  }));
+  return toPastEvents(testPolicy(), pastInputs(count));
 }
 
-// Each call starts two threads.
-describe('POST /api/policy/simulate', { timeout: 30_000 }, () => {
-  test('200 with each case that flips, in both directions, and who decides so', async () => {
-    const outsider = decisionInput({ caller: { groups: [] } });
-    const proposed = `@id("all") permit (principal, action, resource) when { context.port != 3389 };`;
+function repeat<T>(count: number, value: T): readonly T[] {
+  return Array.from({ length: count }, () => value);
+}
 
-    const answer = await simulate(brokerOf(), {
-      ...toSet(proposed),
-      cases: [
-        { name: 'same', input: decisionInput() },
-        { name: 'lost', input: decisionInput({ context: { port: 3389 } }) },
-        { input: outsider },
-      ],
-    });
+describe('simulatePolicies', () => {
+  test('tells each case that flips, in every direction, and who decides so', async () => {
+    const policy = loadPolicyText(`
+      @id("ssh") permit (principal, action, resource) when { context.port == 22 };
+      @id("rdp") @require_reason("*") permit (principal, action, resource)
+      when { context.port == 3389 };`);
+    const proposed = `
+      @id("allow") permit (principal, action, resource) when { context has change };
+      @id("needs") @require_approval("ops") permit (principal, action, resource)
+      when { context has reason };`;
+    const [allowed, unmet, denied] = [{ port: 22 }, { port: 3389 }, { port: 80 }];
+    const contexts = [
+      allowed,
+      ...repeat(2, { ...allowed, reason: 'x' }),
+      ...repeat(3, unmet),
+      ...repeat(4, { ...unmet, change: 'x' }),
+      ...repeat(5, { ...denied, reason: 'x' }),
+      ...repeat(6, { ...denied, change: 'x' }),
+      { ...allowed, change: 'x' },
+      denied,
+    ];
+    const cases = contexts.map((context) => ({ input: decisionInput({ context }) }));
+
+    const answer = await simulate(brokerOf({ policy }), { ...toSet(proposed), cases });
 
     expect(answer).toMatchObject({
       outcome: 'sound',
-      counts: { decided: 3, allowToDeny: 1, denyToAllow: 1 },
-      flips: [
-        {
-          case: 'lost',
-          port: 3389,
-          from: { outcome: 'allow', policies: ['team'] },
-          to: { outcome: 'deny', policies: [] },
-        },
-        { case: 'case 3', from: { outcome: 'deny' }, to: { outcome: 'allow', policies: ['all'] } },
-      ],
+      counts: {
+        decided: 23,
+        allowToDeny: 1,
+        allowToNeeds: 2,
+        needsToDeny: 3,
+        needsToAllow: 4,
+        denyToNeeds: 5,
+        denyToAllow: 6,
+      },
     });
+    expect(answer.outcome === 'sound' ? answer.flips.slice(0, 2) : []).toMatchObject([
+      {
+        case: 'case 1',
+        port: 22,
+        from: { outcome: 'allow', policies: ['ssh'] },
+        to: { outcome: 'deny', policies: [] },
+      },
+      { case: 'case 2', to: { outcome: 'needs', policies: ['needs'] } },
+    ]);
   });
 
-  test('200 with what flips of 500 past decisions, page by page', async () => {
-    const { audit } = openTestAudit();
-    for (let i = 0; i < 10; i += 1) await audit.append(pastEvents(500).slice(i * 50, i * 50 + 50));
-    const broker = brokerOf({ audit });
+  test('tells what flips of 100 past decisions, page by page', async () => {
+    const { audit, table } = openTestAudit();
+    for (let i = 0; i < 100; i += 10) await audit.append(pastEvents(100).slice(i, i + 10));
+    const broker = brokerOf({
+      policy: testPolicy(),
+      audit: { ...memoryAudit(), list: table.list },
+    });
+    const trials: Trials = {
+      check: async () => [],
+      decide: async ({ inputs }) =>
+        inputs.map(({ context: { port } }) =>
+          port === 3389
+            ? { outcome: 'deny', policies: ['closed'] }
+            : { outcome: 'allow', policies: [] },
+        ),
+    };
+    const ask = async (more: object) =>
+      simulate(broker, { ...toSet(closed), audit: { ...day, ...more } }, trials);
 
-    const all = await simulate(broker, { ...toSet(closed), audit: day });
-    const first = await simulate(broker, { ...toSet(closed), audit: { ...day, limit: 300 } });
+    const all = await ask({});
+    const first = await ask({ limit: 60 });
     const { nextFrom } = (first.outcome === 'sound' ? first.audit : undefined) ?? {};
-    const rest = await simulate(broker, { ...toSet(closed), audit: { ...day, nextFrom } });
+    const rest = await ask({ nextFrom });
 
     expect(all).toMatchObject({
-      counts: { decided: 500, allowToDeny: 50, denyToAllow: 0 },
-      audit: { entries: 501, progress: 1 },
+      counts: { decided: 100, allowToDeny: 10, denyToAllow: 0 },
+      audit: { entries: 101, progress: 1 },
     });
     expect(all).not.toHaveProperty('audit.nextFrom');
     // The first entry of a chain is about itself.
-    expect(first).toMatchObject({ counts: { decided: 299 }, audit: { entries: 300 } });
-    expect(rest).toMatchObject({ counts: { decided: 201 }, audit: { entries: 201, progress: 1 } });
+    expect(first).toMatchObject({ counts: { decided: 59 }, audit: { entries: 60 } });
+    expect(rest).toMatchObject({ counts: { decided: 41 }, audit: { entries: 41, progress: 1 } });
     const flipped = [first, rest].flatMap((one) => (one.outcome === 'sound' ? one.flips : []));
     expect(flipped).toEqual(all.outcome === 'sound' ? all.flips : []);
     expect(flipped[0]).toMatchObject({
@@ -104,122 +132,120 @@ describe('POST /api/policy/simulate', { timeout: 30_000 }, () => {
     });
   });
 
-  test('200 with findings, and nothing decided, for a set that has faults', async () => {
-    const answer = await simulate(brokerOf(), {
+  test('decides again what needed something, and what was denied', async () => {
+    const { audit, table } = openTestAudit();
+    const [event] = pastEvents(1);
+    if (event?.type !== 'session.allowed') throw new Error('another event');
+    const { terms, ...facts } = event;
+    await audit.append([
+      { ...facts, type: 'session.denied', advice: [] },
+      { ...facts, type: 'session.needs', terms, needs: [{ kind: 'reason', pattern: '*' }] },
+    ]);
+    const broker = brokerOf({ audit: { ...memoryAudit(), list: table.list } });
+
+    const answer = await simulate(broker, { ...toSet(closed), audit: day });
+
+    expect(answer).toMatchObject({ counts: { decided: 2, allowToDeny: 2 } });
+  });
+
+  // It shows who asked for which target, and what the set in force says about anybody.
+  test('is recorded with both sets and what it told, before it tells', async () => {
+    const audit = memoryAudit();
+    const cases = [{ input: decisionInput({ context: { port: 3389 } }) }];
+
+    await simulate(brokerOf({ audit }), { ...toSet(closed), cases });
+
+    expect(audit.entries).toEqual([
+      {
+        type: 'policy.simulated',
+        caller: { id: ada.id, name: 'ada' },
+        digest: policy.digest,
+        proposed: toDigest([{ name: 'a.cedar', text: closed }]),
+        decided: 1,
+        flipped: 1,
+      },
+    ]);
+    const down = { append: async () => Promise.reject(new Error('the table is down')) };
+    await expect(simulate(brokerOf({ audit: down }), { ...toSet(closed), cases })).rejects.toThrow(
+      'the table is down',
+    );
+  });
+
+  test('is recorded with the time that was read', async () => {
+    const past = openTestAudit();
+    await past.audit.append(pastEvents(1));
+    const audit = memoryAudit();
+
+    await simulate(brokerOf({ audit: { ...audit, list: past.table.list } }), {
+      ...toSet(closed),
+      audit: day,
+    });
+
+    expect(audit.entries).toMatchObject([
+      { past: { from: '2026-03-02T00:00:00.000Z', to: '2026-03-03T00:00:00.000Z' } },
+    ]);
+  });
+
+  test('leaves no record where nothing was decided: of a check, and of a set with faults', async () => {
+    const audit = memoryAudit();
+    const broker = brokerOf({ audit });
+
+    const check = await simulate(broker, toSet(closed));
+    const faulty = await simulate(broker, {
       ...toSet('permit (principal, action, resource);'),
       cases: [{ input: decisionInput() }],
     });
 
-    expect(answer).toMatchObject({ outcome: 'faulty', findings: [{ file: 'a.cedar', line: 1 }] });
+    expect(check).toMatchObject({ outcome: 'sound' });
+    expect(faulty).toMatchObject({ outcome: 'faulty', findings: [{ file: 'a.cedar', line: 1 }] });
+    expect(audit.entries).toEqual([]);
   });
 
-  // Cedar would trap on it, and trap on every call after that.
-  test('200 with a finding for 200 nested parentheses, and the set in force decides on', async () => {
-    const bomb = `@id("a") permit (principal, action, resource) when { ${'('.repeat(200)}true${')'.repeat(200)} };`;
-    const broker = brokerOf();
+  test('is a finding when the proposed set does not come to an end', async () => {
+    const trials = { ...testTrials(), decide: async () => undefined };
+    const cases = [{ input: decisionInput() }];
 
-    const answer = await simulate(broker, toSet(bomb));
+    const answer = await simulate(brokerOf(), { ...toSet(closed), cases }, trials);
 
     expect(answer).toMatchObject({ outcome: 'faulty', findings: [{ file: 'a.cedar' }] });
-    expect(JSON.stringify(answer)).toContain('split the policy');
-    expect(broker.policy.decide(decisionInput()).outcome).toBe('allow');
   });
 
-  test('403 without Policy.Read, before the body is read', async () => {
-    const body = 'not JSON';
+  test('fails where the past cannot be read', async () => {
+    const answer = simulate(brokerOf(), { ...toSet(current), audit: day });
 
-    const answer = await call(testBroker(), 'POST', path, { token: 'grace', body });
-
-    expect(answer).toMatchObject({ status: 403, body: { code: 'role-missing' } });
+    await expect(answer).rejects.toMatchObject({ code: 'audit-unavailable' });
   });
 
-  test.each([
-    ['no set', {}, '/policies'],
-    [
-      'a case of another form',
-      { ...toSet(current), cases: [{ input: {} }] },
-      '/cases/0/input/caller',
-    ],
-    [
-      'a position that was made up',
-      { ...toSet(current), audit: { ...day, nextFrom: 'x' } },
-      '/audit/nextFrom',
-    ],
-    ['two years', { ...toSet(current), audit: { ...day, from: '2024-03-02T00:00:00Z' } }, '/audit'],
-  ])('400 for %s', async (_, body, pointer) => {
-    const answer = await call(brokerOf(), 'POST', path, { token: 'ada', body });
+  // Each takes two threads and up to 256 MiB.
+  test('runs twice at a time in a process, and the third hears when to ask again', async () => {
+    const broker = brokerOf();
+    const checks: (() => void)[] = [];
+    const trials = {
+      ...testTrials(),
+      check: async () => new Promise<readonly never[]>((resolve) => checks.push(() => resolve([]))),
+    };
+    const running = [1, 2].map(async () => simulate(broker, toSet(closed), trials));
+    await expect.poll(() => checks.length).toBe(2);
 
-    expect(answer).toMatchObject({ status: 400 });
-    expect(JSON.stringify(answer.body)).toContain(`"pointer":"${pointer}"`);
-  });
+    const third = simulate(broker, toSet(closed), trials);
 
-  test('413 for a body beyond what a set and its cases need', async () => {
-    const body = toSet('x'.repeat(5 * 1024 * 1024));
-
-    const answer = await call(brokerOf(), 'POST', path, { token: 'ada', body });
-
-    expect(answer).toMatchObject({ status: 413, body: { code: 'body-too-large' } });
-  });
-
-  test('503 where the past cannot be read', async () => {
-    const answer = await call(brokerOf(), 'POST', path, {
-      token: 'ada',
-      body: { ...toSet(current), audit: day },
+    await expect(third).rejects.toMatchObject({
+      code: 'rate-limited',
+      details: { retryAfterSeconds: 5 },
     });
-
-    expect(answer).toMatchObject({ status: 503, body: { code: 'audit-unavailable' } });
-  });
-});
-
-describe('readPastDecisions', () => {
-  test('reads each decision once, whatever the size of a page, over days and chains', async () => {
-    const { table, audit, clock } = openTestAudit();
-    for (let i = 0; i < 3; i += 1) {
-      await audit.append(pastEvents(7));
-      clock.pass(86_400);
-    }
-    const range = { from: new Date(day.from), to: new Date('2026-03-09') };
-
-    for (const limit of [1, 4, 8, 100]) {
-      const sessions: string[] = [];
-      const progress: number[] = [];
-      let next: string | undefined;
-      do {
-        const at = next === undefined ? {} : { nextFrom: next };
-        const page = await readPastDecisions(table.list, { ...range, limit, ...at });
-        sessions.push(...page.decisions.map(({ session, time }) => `${time} ${session}`));
-        progress.push(page.progress);
-        next = page.nextFrom;
-      } while (next !== undefined);
-      expect(new Set(sessions).size).toBe(21);
-      expect(sessions).toHaveLength(21);
-      expect(progress).toEqual(progress.toSorted((a, b) => a - b));
-      expect(progress.at(-1)).toBe(1);
-    }
+    for (const finish of checks) finish();
+    await Promise.all(running);
+    expect(await simulate(broker, toSet(closed))).toMatchObject({ outcome: 'sound' });
   });
 
-  test('takes the beginning of the range in and leaves its end out', async () => {
-    const { table, audit, clock } = openTestAudit();
-    await audit.append(pastEvents(1));
-    clock.pass(60);
-    await audit.append(pastEvents(1));
-    const times = { from: new Date('2026-03-02T12:00:00Z'), to: new Date('2026-03-02T12:01:00Z') };
+  test('makes room when it fails', async () => {
+    const broker = brokerOf();
+    const trials = {
+      ...testTrials(),
+      check: async () => Promise.reject(new Error('no thread')),
+    };
 
-    const { decisions } = await readPastDecisions(table.list, { ...times, limit: 100 });
-
-    expect(decisions).toMatchObject([{ time: '2026-03-02T12:00:00.000Z' }]);
-  });
-
-  test('reads a body that stands in several strings', async () => {
-    const { table, audit } = openTestAudit();
-    const [event] = pastEvents(1);
-    if (event?.type !== 'session.allowed') throw new Error('another event');
-    const tags = { note: 'ä'.repeat(40_000) };
-    await audit.append([{ ...event, input: decisionInput({ target: { tags } }) }]);
-    const range = { from: new Date(day.from), to: new Date(day.to), limit: 100 };
-
-    const { decisions } = await readPastDecisions(table.list, range);
-
-    expect(decisions[0]?.input.target.tags).toEqual(tags);
+    for (let i = 0; i < 3; i += 1)
+      await expect(simulate(broker, toSet(closed), trials)).rejects.toThrow('no thread');
   });
 });

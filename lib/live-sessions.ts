@@ -2,13 +2,13 @@ import type { Broker } from './broker.ts';
 import { BrokerError } from './failure.ts';
 import { dueBuckets } from './session-index.ts';
 import type { Session, StoredSession } from './session.ts';
-import { findSession, isOpen } from './session.ts';
+import { findSession, isLive } from './session.ts';
 
 // Rows are read in groups, so that a large broker neither waits for each nor floods the table.
 const groupSize = 50;
 
-/** Gives every session that may be used now, in no order. */
-export async function* readOpenSessions(broker: Broker): AsyncGenerator<Session> {
+/** Gives every session that may be used now or waits to be, in no order. */
+export async function* readLiveSessions(broker: Broker): AsyncGenerator<Session> {
   for (const bucket of dueBuckets) {
     const rows = await broker.state.list(`due|${bucket}`);
     const ids = [...new Set(rows.map(({ values }) => String(values['session'])))];
@@ -16,7 +16,7 @@ export async function* readOpenSessions(broker: Broker): AsyncGenerator<Session>
       const group = ids.slice(start, start + groupSize);
       const found = await Promise.all(group.map(async (id) => findReadable(broker, id)));
       for (const stored of found)
-        if (stored !== undefined && isOpen(stored.session, broker.now())) yield stored.session;
+        if (stored !== undefined && isLive(stored.session, broker.now())) yield stored.session;
     }
   }
 }

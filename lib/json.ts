@@ -1,0 +1,8 @@
+/** Returns the value of a JSON text, and undefined for a text that is none. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,141 @@
+import { describe, expect, test } from 'vitest';
+import { extendSession } from '../../lib/extend-session.ts';
+import { listApprovals } from '../../lib/list-approvals.ts';
+import { readOperation } from '../../lib/read-operation.ts';
+import { renewLeases } from '../../lib/renew-leases.ts';
+import { createTicket } from '../../lib/create-ticket.ts';
+import { askFor, decide, grace, linus, startApproving, toTypes } from '../support/approvals.ts';
+import { instance, nonce, redeem, sessionId } from '../support/sessions.ts';
+import { ada, gateway, testPolicy } from '../support/test-broker.ts';
+
+const operation = { session: sessionId, isExtension: true };
+
+/** Opens a session that was approved, with one connection, half an hour before its end. */
+async function startExtending(count = 1) {
+  const started = startApproving(count);
+  const { broker, clock } = started;
+  const view = await askFor(broker);
+  await decide(broker, grace, view);
+  if (1 < count) await decide(broker, linus, view);
+  const { ticket } = await createTicket(broker, ada, sessionId, { form: 'jwt' });
+  await redeem(broker, ticket);
+  clock.pass(1800);
+  const extend = async (durationSeconds = 3600) =>
+    extendSession(broker, ada, sessionId, { durationSeconds });
+  return { ...started, extend };
+}
+
+describe('an extension that needs an approval', () => {
+  test('waits for one of its own, while the session goes on as it was', async () => {
+    const { broker, extend } = await startExtending();
+
+    const { view, isWaiting } = await extend();
+
+    expect(isWaiting).toBe(true);
+    expect(view).toMatchObject({
+      state: 'active',
+      deadline: '2026-03-02T13:00:00.000Z',
+      extension: { kind: 'extension', durationSeconds: 3600, votes: [] },
+    });
+    expect(await listApprovals(broker, grace)).toMatchObject([
+      { id: sessionId, kind: 'extension', etag: view.extension?.etag },
+    ]);
+    expect(await readOperation(broker, ada, operation)).toMatchObject({ status: 'Running' });
+  });
+
+  test('gives the later deadline once approved, and keeps the connection', async () => {
+    const { broker, audit, extend } = await startExtending();
+    const { view } = await extend();
+
+    const extended = await decide(broker, grace, view);
+    const connections = [{ connection: nonce, session: sessionId, bytesUp: 0, bytesDown: 0 }];
+    const { verdicts } = await renewLeases(broker, gateway, { instance, connections });
+
+    expect(extended).toMatchObject({
+      deadline: '2026-03-02T13:30:00.000Z',
+      extension: { outcome: 'approved' },
+    });
+    expect(verdicts).toEqual([
+      { connection: nonce, verdict: 'deadline', deadline: '2026-03-02T13:30:00.000Z' },
+    ]);
+    expect(toTypes(audit.entries).slice(-3)).toEqual([
+      'approval.decided',
+      'session.allowed',
+      'session.extended',
+    ]);
+    expect(await readOperation(broker, ada, operation)).toMatchObject({ status: 'Succeeded' });
+    expect(await listApprovals(broker, linus)).toEqual([]);
+  });
+
+  test('is given for no longer than the approver says', async () => {
+    const { broker, extend } = await startExtending();
+    const { view } = await extend();
+
+    const extended = await decide(broker, grace, view, { durationSeconds: 2400 });
+
+    expect(extended.deadline).toBe('2026-03-02T13:10:00.000Z');
+  });
+
+  test('leaves the session as it was when it is denied', async () => {
+    const { broker, extend } = await startExtending();
+    const { view } = await extend();
+
+    const denied = await decide(broker, grace, view, { decision: 'deny' });
+
+    expect(denied).toMatchObject({
+      state: 'active',
+      deadline: '2026-03-02T13:00:00.000Z',
+      extension: { outcome: 'denied' },
+    });
+    expect(await readOperation(broker, ada, operation)).toMatchObject({
+      status: 'Failed',
+      error: { code: 'denied' },
+    });
+  });
+
+  test('is the one that waits when it is asked for again, and another one for another time', async () => {
+    const { broker, extend } = await startExtending();
+    const { view: first } = await extend();
+    const { view: again } = await extend();
+    const { view: other } = await extend(7200);
+
+    expect(again.extension?.etag).toBe(first.extension?.etag);
+    await expect(decide(broker, grace, first)).rejects.toMatchObject({ code: 'request-changed' });
+    expect(await listApprovals(broker, grace)).toMatchObject([{ etag: other.extension?.etag }]);
+  });
+
+  // The quorum of the session was for the session as it was asked for.
+  test('does not count the approvals of the session', async () => {
+    const { broker, extend } = await startExtending(2);
+    const { view } = await extend();
+
+    expect(await decide(broker, grace, view)).toMatchObject({
+      deadline: '2026-03-02T13:00:00.000Z',
+    });
+    expect(await decide(broker, linus, view)).toMatchObject({
+      deadline: '2026-03-02T13:30:00.000Z',
+    });
+  });
+
+  test('is denied when policy does not permit it any more', async () => {
+    const { broker, audit, extend } = await startExtending();
+    const { view } = await extend();
+    const denial = { outcome: 'deny', policies: ['closed'], digest: 'x', advice: [] } as const;
+
+    const closed = { ...broker, policy: { ...testPolicy(), decide: () => denial } };
+
+    expect(await decide(closed, grace, view)).toMatchObject({
+      deadline: '2026-03-02T13:00:00.000Z',
+      extension: { outcome: 'denied' },
+    });
+    expect(toTypes(audit.entries).at(-1)).toBe('session.denied');
+  });
+
+  test('cannot be approved once the session has ended', async () => {
+    const { broker, clock, extend } = await startExtending();
+    const { view } = await extend();
+    clock.pass(1801);
+
+    await expect(decide(broker, grace, view)).rejects.toMatchObject({ code: 'approval-closed' });
+  });
+});
