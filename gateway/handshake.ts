@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { BrokerError } from '../lib/failure.ts';
+import { maxTicketCharacters } from '../lib/ticket.ts';
 
 /** The subprotocol in which an empty message ends a direction. */
 const subprotocol = 'sallyport.v1';
@@ -16,7 +17,6 @@ export type Handshake = {
 // RFC 6455, section 1.3.
 const acceptGuid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const ticketPrefix = 'ticket.';
-const maxTicketCharacters = 4096;
 
 /** Returns what an upgrade asks for. Fails with `request-invalid`, `upgrade-required` or `ticket-invalid`. */
 export function parseHandshake({ method, headers, httpVersion }: IncomingMessage): Handshake {

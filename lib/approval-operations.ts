@@ -15,6 +15,7 @@ export const approvalOperations: readonly Operation[] = [
     path: '/api/sessions/{id}/approval',
     method: 'POST',
     summary: 'Approve or deny what a session waits for, once. Needs If-Match with its etag.',
+    isConditional: true,
     body: approvalRequestShape,
     answers: { 200: sessionViewShape },
   },

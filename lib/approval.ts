@@ -60,10 +60,17 @@ export function isWaiting({ outcome, expiresAt }: Approval, now: Date): boolean 
 export function addVote(approval: Approval, vote: Vote): Approval {
   const votes = [...approval.votes, vote];
   if (vote.decision === 'deny') return { ...approval, votes, outcome: 'denied' };
-  const isMet = approval.needs.every(
-    ({ group, count }) => count <= votes.filter(({ groups }) => groups.includes(group)).length,
-  );
+  const isMet = findLacking({ ...approval, votes }).length === 0;
   return { ...approval, votes, ...(isMet ? { outcome: 'approved' as const } : {}) };
+}
+
+/** Returns the groups of which more members must approve. */
+export function findLacking({ needs, votes }: Approval): readonly string[] {
+  return needs
+    .filter(
+      ({ group, count }) => votes.filter(({ groups }) => groups.includes(group)).length < count,
+    )
+    .map(({ group }) => group);
 }
 
 /** Returns the approvals as a decision takes them: who, as a member of which group. */

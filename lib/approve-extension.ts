@@ -4,11 +4,11 @@ import type { Broker } from './broker.ts';
 import { requireRecordable, toTargetFacts } from './decide.ts';
 import type { Allowed } from './extension.ts';
 import { findTotalSeconds, toLaterDeadline } from './extension.ts';
+import { readLocks, requireUnlocked, toLockable } from './lock.ts';
 import { findSameTarget, toChanged } from './same-target.ts';
-import { toDueRow, toPendingRow } from './session-index.ts';
+import { toDueRow } from './session-index.ts';
 import type { Session, StoredSession } from './session.ts';
 import { replaceSession, requireOpen } from './session.ts';
-import { sendSignal } from './signal.ts';
 import { targetsMilliseconds } from './target.ts';
 import { toRefusingEvent } from './unmet.ts';
 import { isRevoked, toRevoked } from './use-delegation.ts';
@@ -24,7 +24,9 @@ export async function extendApproved(
   approval: Approval,
 ): Promise<Session | undefined> {
   requireOpen(session, broker.now());
-  if (await isRevoked(broker, session)) throw toRevoked();
+  const [isOver, locks] = await Promise.all([isRevoked(broker, session), readLocks(broker)]);
+  if (isOver) throw toRevoked();
+  requireUnlocked(locks, toLockable(broker, session.id, session.input));
   const input = await toInputNow(broker, session, approval);
   const decision = broker.policy.decide(input);
   const { id } = session;
@@ -38,9 +40,7 @@ export async function extendApproved(
   if (deadline <= session.deadline) return store(broker, { session: extended, etag });
   await record(broker, session, { input, decision, deadline });
   await broker.state.insert(toDueRow({ ...extended, deadline }));
-  const stored = await store(broker, { session: { ...extended, deadline }, etag });
-  if (stored !== undefined) await sendSignal(broker, { order: 'deadline', session: id, deadline });
-  return stored;
+  return store(broker, { session: { ...extended, deadline }, etag });
 }
 
 async function toInputNow(
@@ -80,11 +80,5 @@ async function record(
 }
 
 async function store(broker: Broker, stored: StoredSession): Promise<Session | undefined> {
-  if ((await replaceSession(broker, stored)) === 'changed') return undefined;
-  const { session } = stored;
-  if (session.extension !== undefined) {
-    const { partition, row } = toPendingRow(session, session.extension);
-    await broker.state.remove(partition, row);
-  }
-  return session;
+  return (await replaceSession(broker, stored)) === 'replaced' ? stored.session : undefined;
 }

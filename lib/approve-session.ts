@@ -1,25 +1,22 @@
 import type { Approval, Vote } from './approval.ts';
-import { addVote, findApprovedSeconds, isWaiting, toApprovals, toEtag } from './approval.ts';
+import { addVote, findLacking, isWaiting, toEtag } from './approval.ts';
 import type { ApprovalRequest } from './approval-view.ts';
-import { extendApproved } from './approve-extension.ts';
 import type { Actor, AuditEvent } from './audit.ts';
 import type { Broker } from './broker.ts';
 import { withinCallerBudget } from './budget-check.ts';
 import type { Caller } from './caller.ts';
+import { carryOut, countVote } from './count-vote.ts';
 import { readGroups } from './decide.ts';
-import { endSession } from './end-session.ts';
 import type { FailureCode } from './failure.ts';
 import { BrokerError } from './failure.ts';
-import { toDeadline } from './grant-session.ts';
-import { preparingSeconds } from './hold-session.ts';
+import type { Lock } from './lock.ts';
+import { readLocks, requireUnlocked } from './lock.ts';
 import { toNotFound } from './not-found.ts';
-import { prepareSession } from './prepare-session.ts';
 import { findRelation, isSamePerson } from './relation.ts';
 import { requireRole } from './role.ts';
-import { toDueRow, toPendingRow, toPreparingRow } from './session-index.ts';
 import type { SessionView } from './session-view.ts';
 import type { Session, StoredSession } from './session.ts';
-import { findSession, hasEnded, isOfCaller, replaceSession } from './session.ts';
+import { findSession, hasEnded, isOfCaller } from './session.ts';
 import { toSessionView } from './view-session.ts';
 
 // Each try means that another approver wrote the row in between.
@@ -30,8 +27,9 @@ export type Judgement = ApprovalRequest & { readonly ifMatch?: string };
 
 /**
  * Counts one approver's decision about exactly the request that `ifMatch` names, once. A denial is final; the last
- * approval that was needed makes the session ready, after policy has decided again. Absent sessions and those that are
- * not the caller's to decide fail alike, with `not-found`; one's own with `approval-own`.
+ * approval that was needed makes the session ready, after policy has decided again. A repetition carries out what the
+ * first call has left. Absent sessions and those that are not the caller's to decide fail alike, with `not-found`; one's
+ * own with `approval-own`.
  */
 export async function decideApproval(
   broker: Broker,
@@ -41,19 +39,20 @@ export async function decideApproval(
 ): Promise<SessionView> {
   requireRole(caller, 'Approval.Decide');
   const memberships = new Set(readGroups(caller).map((group) => group.toLowerCase()));
-  const stored = await withinCallerBudget(broker, caller, async () => findSession(broker, id));
-  const vote = toVote(broker, caller, judgement);
+  const [stored, locks] = await withinCallerBudget(broker, caller, async () =>
+    Promise.all([findSession(broker, id), readLocks(broker)]),
+  );
   const first = await readBallot(broker, caller, stored, memberships);
-  if (hasVoted(broker, first, judgement)) return toSessionView(broker, first.stored.session);
+  await refuseLocked(broker, first, locks);
+  if (hasVoted(broker, first, judgement))
+    return toSessionView(broker, await carryOut(broker, first.stored.session));
   requireMatch(first.approval, judgement);
+  const vote = toVote(broker, caller, judgement);
   await recordVote(broker, first, vote);
-  try {
-    return toSessionView(broker, await castVote(broker, first, vote, memberships));
-  } catch (failure) {
-    if (failure instanceof BrokerError)
-      await broker.audit.append([toRefused(id, caller, failure.code)]);
-    throw failure;
-  }
+  const counted = await recordRefusal(broker, first, async () =>
+    castVote(broker, first, vote, memberships),
+  );
+  return toSessionView(broker, await carryOut(broker, counted));
 }
 
 /** What an approver decides about, as it is stored now, and in which of the groups that must approve they are. */
@@ -102,6 +101,31 @@ async function castVote(
   throw new BrokerError('session-changed', 'The request has changed meanwhile. Try again.');
 }
 
+// After an outage it is not known whether the vote counts, and it must not be said that it does not.
+const doubtfulCodes: ReadonlySet<FailureCode> = new Set(['state-unavailable', 'audit-unavailable']);
+
+async function recordRefusal<T>(
+  broker: Broker,
+  { stored, caller }: Ballot,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (failure) {
+    if (failure instanceof BrokerError && !doubtfulCodes.has(failure.code))
+      await broker.audit.append([toRefused(stored.session.id, caller, failure.code)]);
+    throw failure;
+  }
+}
+
+// Whose account is locked decides nothing, about whatever target: it may be in other hands.
+async function refuseLocked(broker: Broker, ballot: Ballot, locks: readonly Lock[]): Promise<void> {
+  const { id, app } = ballot.caller;
+  const own = locks.filter(({ kind }) => kind === 'caller' || kind === 'app');
+  const facts = { caller: id, app, target: '', subscription: '', session: '', gateway: '' };
+  await recordRefusal(broker, ballot, async () => requireUnlocked(own, facts));
+}
+
 async function refuseRelated(broker: Broker, session: Session, caller: Caller): Promise<void> {
   const relation = findRelation(broker.kinship, session.input, caller);
   if (relation === undefined) return;
@@ -115,7 +139,7 @@ async function refuseRelated(broker: Broker, session: Session, caller: Caller): 
 /** Whether the approver has said the same before. Fails with `approval-closed` when they, or all, have decided otherwise. */
 function hasVoted(
   broker: Broker,
-  { stored: { session }, approval, caller }: Ballot,
+  { stored: { session }, approval, caller, groups }: Ballot,
   { decision }: Pick<Vote, 'decision'>,
 ): boolean {
   const { samePerson } = broker.kinship;
@@ -125,6 +149,8 @@ function hasVoted(
     throw new BrokerError('approval-closed', 'You have decided about this request already.');
   if (hasEnded(session) || !isWaiting(approval, broker.now()))
     throw new BrokerError('approval-closed', 'The request has been decided, or has expired.');
+  if (decision === 'approve' && !findLacking(approval).some((group) => groups.includes(group)))
+    throw new BrokerError('approval-closed', 'Enough members of your group have approved already.');
   return false;
 }
 
@@ -172,51 +198,6 @@ function toRefused(
   code: FailureCode,
 ): Extract<AuditEvent, { readonly type: 'approval.refused' }> {
   return { type: 'approval.refused', session, by: toActor(caller), code };
-}
-
-/** Writes the vote and carries out what it decides; undefined when somebody else has written since. */
-async function countVote(
-  broker: Broker,
-  stored: StoredSession,
-  approval: Approval,
-): Promise<Session | undefined> {
-  const { session, etag } = stored;
-  if (approval.kind === 'extension' && approval.outcome === 'approved')
-    return extendApproved(broker, stored, approval);
-  const isApproved = approval.outcome === 'approved';
-  const counted = isApproved ? toApproved(broker, session, approval) : toCounted(session, approval);
-  // The places in the lists first: what is in none is never found again.
-  if (isApproved)
-    await Promise.all(
-      [toPreparingRow(counted), toDueRow(counted)].map(async (row) => broker.state.insert(row)),
-    );
-  if ((await replaceSession(broker, { session: counted, etag })) === 'changed') return undefined;
-  if (approval.outcome === undefined) return counted;
-  const { partition, row } = toPendingRow(counted, approval);
-  await broker.state.remove(partition, row);
-  if (isApproved) return (await prepareSession(broker, counted.id)) ?? counted;
-  if (approval.kind === 'extension') return counted;
-  return endSession(broker, counted, { endReason: 'denied' });
-}
-
-function toCounted(session: Session, approval: Approval): Session {
-  return approval.kind === 'session'
-    ? { ...session, approval }
-    : { ...session, extension: approval };
-}
-
-/** Returns the session as its approvers leave it: to be made ready, for no longer than they said. */
-function toApproved(broker: Broker, session: Session, approval: Approval): Session {
-  const { input } = session;
-  const durationSeconds = findApprovedSeconds(approval);
-  const context = { ...input.context, durationSeconds, approvals: toApprovals(approval) };
-  return {
-    ...session,
-    approval,
-    state: 'preparing',
-    deadline: toDeadline(broker.now(), preparingSeconds),
-    input: { ...input, context },
-  };
 }
 
 function toActor({ id, name }: Caller): Actor {

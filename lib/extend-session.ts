@@ -159,5 +159,7 @@ async function replaceDeadline(
   if (again === undefined || tries === 0)
     throw new BrokerError('session-changed', 'The session has changed meanwhile. Try again.');
   requireOpen(again.session, broker.now());
+  // Another extension may have been granted meanwhile, and none shortens.
+  if (deadline <= again.session.deadline) return again.session;
   return replaceDeadline(broker, again, deadline, tries - 1);
 }

@@ -3,6 +3,7 @@ import { closeReasons } from './close-reason.ts';
 import { probeOutcomes } from './probe.ts';
 import { protocols } from './target.ts';
 import { termsShape } from './terms.ts';
+import { maxTicketCharacters } from './ticket.ts';
 
 // The calls of a gateway to the broker: redeem a ticket, renew leases, report a close, a probe or a leaked ticket.
 
@@ -12,7 +13,7 @@ const bytes = z.int().nonnegative();
 const time = z.iso.datetime();
 const ip = z.union([z.ipv4(), z.ipv6()]);
 // A ticket (JWT) or a handle (43 characters).
-const ticket = z.string().min(1).max(4096);
+const ticket = z.string().min(1).max(maxTicketCharacters);
 
 /** `POST /api/gateway/connections`: redeems a ticket, which makes one connection of its session. */
 export const redeemRequestShape = z.strictObject({

@@ -30,7 +30,7 @@ export function toPending(
     state: 'pendingApproval',
     deadline: toDeadline(createdAt, approvalSeconds),
     approval,
-    preparation: { mayStart: wanted.start === true, steppedAt: 0 },
+    preparation: { mayStart: wanted.start === true, nextStepAt: 0 },
   };
 }
 
@@ -40,7 +40,7 @@ export function toPreparing(broker: Pick<Broker, 'newId'>, grant: Grant): Sessio
     ...toRequested(broker, grant),
     state: 'preparing',
     deadline: toDeadline(grant.createdAt, preparingSeconds),
-    preparation: { mayStart: true, steppedAt: 0 },
+    preparation: { mayStart: true, nextStepAt: 0 },
   };
 }
 

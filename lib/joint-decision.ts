@@ -26,8 +26,7 @@ export function decideJointly(
   return joinDecisions(decision, decide(person), input.delegation?.terms ?? {});
 }
 
-/** Whether the delegation by which the caller acts has ended. */
-export function hasDelegationEnded({ delegation, context }: DecisionInput): boolean {
+function hasDelegationEnded({ delegation, context }: DecisionInput): boolean {
   return delegation !== undefined && delegation.expiresAt <= context.now;
 }
 

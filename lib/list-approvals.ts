@@ -1,7 +1,8 @@
 import type { Approval } from './approval.ts';
-import { isWaiting, toEtag } from './approval.ts';
+import { findLacking, isWaiting, toEtag } from './approval.ts';
 import type { PendingView } from './approval-view.ts';
 import type { Broker } from './broker.ts';
+import { withinCallerBudget } from './budget-check.ts';
 import type { Caller } from './caller.ts';
 import { readGroups } from './decide.ts';
 import { findRelation } from './relation.ts';
@@ -10,28 +11,36 @@ import { pendingPartition } from './session-index.ts';
 import type { Session } from './session.ts';
 import { findSession, hasEnded } from './session.ts';
 
-// Each takes one of its caller's places, so that there are few; more are shown once some are decided.
-const mostRead = 500;
+// More are shown once some are decided.
+const mostShown = 500;
 
-/** Returns what the caller may decide now, oldest first. Needs the role `Approval.Decide`. */
+/** Returns what the caller may decide now, oldest first. Needs the role `Approval.Decide`, and costs a request of the budget. */
 export async function listApprovals(
   broker: Broker,
   caller: Caller,
 ): Promise<readonly PendingView[]> {
   requireRole(caller, 'Approval.Decide');
   const groups = new Set(readGroups(caller).map((group) => group.toLowerCase()));
-  const rows = await broker.state.list(pendingPartition, { limit: mostRead });
+  const rows = await withinCallerBudget(broker, caller, async () =>
+    broker.state.list(pendingPartition),
+  );
+  // Before the sessions are read: what others have to decide must neither cost anything nor hide what is below it.
+  const asked = rows.filter(({ values }) =>
+    String(values['groups'])
+      .split(' ')
+      .some((group) => groups.has(group)),
+  );
   const found = await Promise.all(
-    rows.map(async ({ values, row }) => ({
+    asked.slice(0, mostShown).map(async ({ values }) => ({
       stored: await findSession(broker, String(values['session'])),
-      digest: row.slice(row.indexOf('|') + 1),
+      digest: String(values['digest']),
     })),
   );
   return found.flatMap(({ stored, digest }) => {
     if (stored === undefined || hasEnded(stored.session)) return [];
     const approval = findWaiting(broker, stored.session, digest);
     if (approval === undefined || !mayDecide(broker, stored.session, caller)) return [];
-    const isAsked = approval.needs.some(({ group }) => groups.has(group));
+    const isAsked = findLacking(approval).some((group) => groups.has(group));
     const hasVoted = approval.votes.some(({ by }) => by.id === caller.id);
     return isAsked && !hasVoted ? [toPendingView(stored.session, approval)] : [];
   });

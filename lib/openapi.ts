@@ -35,6 +35,8 @@ export type Operation = {
   readonly summary: string;
   readonly isOpen?: boolean;
   readonly query?: z.ZodObject;
+  /** Whether it is about one version, which `If-Match` names (RFC 9110, section 13.1.1). */
+  readonly isConditional?: boolean;
   readonly body?: z.ZodType;
   readonly answers: Readonly<Record<number, z.ZodType | undefined>>;
   /** What the answers are; JSON when absent. */
@@ -229,7 +231,11 @@ function toOperation(operation: Operation): Readonly<Record<string, unknown>> {
   return {
     summary,
     security: isOpen ? [] : [{ bearer: [] }],
-    parameters: [...toPathParameters(path), ...toQueryParameters(operation.query)],
+    parameters: [
+      ...toPathParameters(path),
+      ...toQueryParameters(operation.query),
+      ...(operation.isConditional === true ? [ifMatch] : []),
+    ],
     ...(body === undefined
       ? {}
       : {
@@ -247,6 +253,8 @@ function toOperation(operation: Operation): Readonly<Record<string, unknown>> {
     },
   };
 }
+
+const ifMatch = { name: 'If-Match', in: 'header', required: true, schema: { type: 'string' } };
 
 function toContent(type: string, shape: z.ZodType, io: 'input' | 'output'): object {
   return { [type]: { schema: z.toJSONSchema(shape, { target: 'draft-2020-12', io }) } };

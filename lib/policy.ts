@@ -2,7 +2,7 @@ import type { AuthorizationAnswer } from '@cedar-policy/cedar-wasm/nodejs';
 import type { Log } from './broker.ts';
 import type { Decision, DecisionInput, Policy } from './decision.ts';
 import { BrokerError } from './failure.ts';
-import { decideJointly, hasDelegationEnded, toSides } from './joint-decision.ts';
+import { decideJointly } from './joint-decision.ts';
 import { findNeeds, type Need } from './need.ts';
 import { checkPolicies, type PolicySet } from './policy-check.ts';
 import { toDigest } from './policy-digest.ts';
@@ -46,8 +46,13 @@ export function loadPolicy(files: readonly PolicyFile[], engine: PolicyEngine, l
     decide,
     explain: (input, scope) => {
       words ??= readWords(check.set, engine);
-      const isAllowed = (tried: DecisionInput): boolean => permits(check.set, engine, tried);
-      return explainDecision(isAllowed, decide(input), { input, scope, words });
+      const decision = decide(input);
+      // What may be used at once no longer may when it comes to need something; what is refused is better off then.
+      const isAllowed = (tried: DecisionInput): boolean => {
+        const outcome = tryOut(check.set, engine, tried);
+        return decision.outcome === 'allow' ? outcome === 'allow' : outcome !== 'deny';
+      };
+      return explainDecision(isAllowed, decision, { input, scope, words });
     },
   };
 }
@@ -77,16 +82,19 @@ function evaluate(
   return { outcome: 'deny', policies, advice: isTold ? advice : [] };
 }
 
-/** Says what `evaluate` would decide, without its reasons. A doubt about what is only tried concerns no operator. */
-function permits(set: PolicySet, engine: PolicyEngine, input: DecisionInput): boolean {
-  try {
-    if (hasDelegationEnded(input)) return false;
-    const sides = toSides(input).filter((side) => side !== undefined);
-    return sides.every(
-      (side) => readAnswer(engine.authorize(set.texts, toCedarRequest(side, set))).isAllowed,
+/** Returns what `decide` would come to, without its reasons. A doubt about what is only tried concerns no operator. */
+function tryOut(set: PolicySet, engine: PolicyEngine, input: DecisionInput): Decision['outcome'] {
+  const decideSide = (side: DecisionInput): Decision => {
+    const { isAllowed, reason } = readAnswer(
+      engine.authorize(set.texts, toCedarRequest(side, set)),
     );
+    const rules = isAllowed ? reason.map((id) => findRule(set, id)) : [];
+    return { ...chooseOffer(rules, side), digest: '' };
+  };
+  try {
+    return decideJointly(decideSide, input).outcome;
   } catch {
-    return false;
+    return 'deny';
   }
 }
 

@@ -14,13 +14,21 @@ import { findSession, replaceSession } from './session.ts';
 import type { Target } from './target.ts';
 import { holdTarget } from './started-target.ts';
 import { targetsMilliseconds } from './target.ts';
+import type { StoredRow } from './table.ts';
 import { type Refusing, toRefusingEvent } from './unmet.ts';
 import { isRevoked } from './use-delegation.ts';
 
 // Whoever waits asks every few seconds, and each step costs calls to the source of targets.
-const stepMilliseconds = 2_000;
+const stepMilliseconds = 4_000;
 
-const sessionsPerRun = 100;
+// A process that began a step and was killed leaves it to others after this long, which is more than a step takes: two at
+// once would each outdate what the other is about to write.
+const claimMilliseconds = 20_000;
+
+const sessionsPerRun = 500;
+
+// A slow source of targets must not hold up the last of them past its deadline.
+const sessionsAtOnce = 20;
 
 /**
  * Takes the next step to make a session ready, where it waits for one: looks at its target again, decides again, and
@@ -41,15 +49,35 @@ export async function prepareSession(broker: Broker, id: string): Promise<Sessio
   }
 }
 
-/** Takes the next step of every session that is being made ready. Returns how many there were. */
+/** Takes the next step of every session that is being made ready; what fails is logged. Returns how many rows there were. */
 export async function prepareWaiting(broker: Broker): Promise<number> {
   const rows = await broker.state.list(preparingPartition, { limit: sessionsPerRun });
-  for (const { partition, row, values } of rows) {
-    const session = await prepareSession(broker, String(values['session']));
-    // The row was there before the session was, and a process may have died in between.
-    if (session !== undefined && session.nonce !== row) await broker.state.remove(partition, row);
-  }
+  for (let start = 0; start < rows.length; start += sessionsAtOnce)
+    await Promise.all(
+      rows.slice(start, start + sessionsAtOnce).map(async (row) => prepareListed(broker, row)),
+    );
   return rows.length;
+}
+
+async function prepareListed(broker: Broker, listed: StoredRow): Promise<void> {
+  const { partition, row, values } = listed;
+  try {
+    const session = await prepareSession(broker, String(values['session']));
+    if (isOutdated(broker, listed, session)) await broker.state.remove(partition, row);
+  } catch (failure) {
+    broker.log('session.not-prepared', { session: values['session'], failure });
+  }
+}
+
+// The row was there before the session was, or was being made ready, and a process may have died in between.
+function isOutdated(
+  broker: Broker,
+  { row, values }: StoredRow,
+  session: Session | undefined,
+): boolean {
+  if (session?.nonce === row)
+    return session.state !== 'pendingApproval' && session.state !== 'preparing';
+  return Number(values['until']) <= broker.now().getTime();
 }
 
 // One process takes a step at a time: of several that read the same version, one writes it.
@@ -59,10 +87,14 @@ async function claimStep(
 ): Promise<StoredSession | undefined> {
   const now = broker.now().getTime();
   const { preparation } = session;
-  if (preparation === undefined || now < preparation.steppedAt + stepMilliseconds) return undefined;
-  const stepped = { ...session, preparation: { ...preparation, steppedAt: now } };
-  if ((await replaceSession(broker, { session: stepped, etag })) === 'changed') return undefined;
-  return findSession(broker, session.id);
+  if (preparation === undefined || now < preparation.nextStepAt) return undefined;
+  const nextStepAt = now + claimMilliseconds;
+  const claimed = { ...session, preparation: { ...preparation, nextStepAt } };
+  if ((await replaceSession(broker, { session: claimed, etag })) === 'changed') return undefined;
+  const stored = await findSession(broker, session.id);
+  // Who has written since has ended it, and what has ended must not be written as ready: that is final.
+  const isOurs = stored?.session.preparation?.nextStepAt === nextStepAt;
+  return isOurs && stored.session.state === 'preparing' ? stored : undefined;
 }
 
 async function takeStep(broker: Broker, stored: StoredSession): Promise<Session> {
@@ -77,7 +109,7 @@ async function takeStep(broker: Broker, stored: StoredSession): Promise<Session>
   const input = toInputNow(broker, session, target);
   const decision = broker.policy.decide(input);
   if (decision.outcome !== 'allow') return endRefused(broker, session, { input, decision });
-  const { preparation = { mayStart: false, steppedAt: 0 } } = session;
+  const { preparation = { mayStart: false, nextStepAt: 0 } } = session;
   const held = await holdTarget(broker, target);
   const wanted = { session, preparation, target: held, input };
   const prepared = await prepareTarget(broker, wanted, signal);
@@ -110,9 +142,12 @@ async function storePreparation(
   { session, etag }: StoredSession,
   preparation: Preparation,
 ): Promise<Session> {
-  const waiting = { ...session, preparation };
-  await replaceSession(broker, { session: waiting, etag });
-  return waiting;
+  const nextStepAt = broker.now().getTime() + stepMilliseconds;
+  const waiting = { ...session, preparation: { ...preparation, nextStepAt } };
+  const outcome = await replaceSession(broker, { session: waiting, etag });
+  return outcome === 'replaced'
+    ? waiting
+    : ((await findSession(broker, session.id))?.session ?? session);
 }
 
 const finalCodes: ReadonlySet<BrokerError['code']> = new Set([
@@ -156,6 +191,9 @@ async function makeReady(
   { session, etag }: StoredSession,
   { input, decision, host }: Readiness,
 ): Promise<Session> {
+  // The looks at target and policy took their time, and nothing is to be recorded as ready after its end.
+  const latest = await findSession(broker, session.id);
+  if (latest?.etag !== etag) return latest?.session ?? session;
   const now = broker.now();
   const { policies, digest, terms } = decision;
   const { preparation: _, ...kept } = session;

@@ -26,7 +26,7 @@ export async function readOperation(
   const stored = await findSession(broker, id);
   const isMine = stored !== undefined && isOfCaller(stored.session, caller);
   if (stored === undefined || !(isMine || hasRole(caller, 'Session.Read.All'))) throw toNotFound();
-  const session = (await prepareSession(broker, id)) ?? stored.session;
+  const session = await stepOn(broker, stored.session);
   const resourceLocation = new URL(`/api/sessions/${id}`, broker.url).href;
   if (isExtension) {
     const { extension } = session;
@@ -46,6 +46,11 @@ export async function readOperation(
   };
 }
 
+async function stepOn(broker: Broker, session: Session): Promise<Session> {
+  if (session.state !== 'preparing') return session;
+  return (await prepareSession(broker, session.id)) ?? session;
+}
+
 function toStatus(session: Session): Status {
   const { endReason, startedAt } = session;
   if (hasEnded(session)) {
@@ -62,9 +67,12 @@ function isUsed(endReason: Session['endReason']): boolean {
   return endReason === 'deadline' || endReason === 'unused';
 }
 
-function toExtensionStatus(session: Session, { outcome }: Approval): Status {
+function toExtensionStatus(session: Session, { outcome, votes }: Approval): Status {
   if (outcome === 'approved') return { status: 'Succeeded' };
-  if (outcome === 'denied') return { status: 'Failed', error: toError('denied') };
+  if (outcome === 'denied') {
+    const isByApprover = votes.some(({ decision }) => decision === 'deny');
+    return { status: 'Failed', error: toError(isByApprover ? 'denied' : 'policy') };
+  }
   if (outcome === 'expired' || hasEnded(session))
     return { status: 'Failed', error: toError('unapproved') };
   return { status: 'Running' };

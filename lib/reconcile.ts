@@ -14,7 +14,8 @@ import {
 import { prepareWaiting } from './prepare-session.ts';
 import { deallocateQuiet } from './quiet-targets.ts';
 import { finishRevocations } from './revoke-delegation.ts';
-import { dueBuckets, toOldestFirst } from './session-index.ts';
+import { approvalSeconds } from './hold-session.ts';
+import { dueBuckets, pendingPartition, toOldestFirst } from './session-index.ts';
 import type { Session } from './session.ts';
 import { findSession, hasEnded } from './session.ts';
 import type { StoredRow } from './table.ts';
@@ -33,7 +34,7 @@ export type Reconciled = { readonly sessions: number; readonly gateways: number 
 /**
  * Makes the record true: ends sessions whose deadline has passed, closes the connections of gateways that stopped
  * renewing their leases, takes the next step of sessions that are being made ready, deallocates
- * what was started and is not used any more, comes to the end of revocations, and forgets spent handles. Safe to run at
+ * what was started and is not used any more, comes to the end of revocations, and forgets spent handles and requests. Safe to run at
  * any time, in several processes, and again.
  */
 export async function reconcile(broker: Broker): Promise<Reconciled> {
@@ -43,6 +44,7 @@ export async function reconcile(broker: Broker): Promise<Reconciled> {
     prepareWaiting(broker),
     deallocateQuiet(broker),
     finishRevocations(broker),
+    forgetPending(broker),
     forgetHandles(broker),
   ]);
   return { sessions, gateways };
@@ -139,4 +141,11 @@ async function forgetHandles(broker: Broker): Promise<void> {
   const now = broker.now().getTime();
   const over = rows.filter((row) => Number(row.values['expires']) < now);
   for (const row of over) await broker.state.remove(row.partition, row.row);
+}
+
+// What waits no more is removed by whoever decides it; what a process has left that died, never would be.
+async function forgetPending(broker: Broker): Promise<void> {
+  const before = toOldestFirst(new Date(broker.now().getTime() - approvalSeconds * 1000));
+  const rows = await broker.state.list(pendingPartition, { before, limit: 200 });
+  for (const { partition, row } of rows) await broker.state.remove(partition, row);
 }

@@ -81,27 +81,35 @@ export function toDueRow(session: Session): Row {
 /** The partition that lists what waits for an approval, oldest first. There are few: each takes a place of its caller. */
 export const pendingPartition = 'pending';
 
-/** Returns the row by which approvers find what waits for them. */
-export function toPendingRow({ id }: Session, { requestedAt, digest }: Approval): Row {
-  const row = `${toOldestFirst(new Date(requestedAt))}|${digest}`;
-  return { partition: pendingPartition, row, values: { session: id } };
+/** Returns the row by which approvers find what waits for them, with the groups that may decide, apart by spaces. */
+export function toPendingRow({ id, nonce }: Session, approval: Approval): Row {
+  const { requestedAt, digest, needs } = approval;
+  // With the nonce: two attempts under one id at one time ask for the same, and each removes its own row.
+  const row = `${toOldestFirst(new Date(requestedAt))}|${nonce}|${digest}`;
+  const groups = needs.map(({ group }) => group).join(' ');
+  return { partition: pendingPartition, row, values: { session: id, digest, groups } };
 }
 
 /** The partition that lists the sessions that are being made ready. */
 export const preparingPartition = 'preparing';
 
-/** Returns the row by which a session that is being made ready is found, whatever process began that. */
-export function toPreparingRow({ id, nonce }: Session): Row {
-  return { partition: preparingPartition, row: nonce, values: { session: id } };
+/**
+ * Returns the row by which a session that is being made ready is found, whatever process began that. It is there before
+ * the session is being made ready, and good for nothing after its deadline (`until`, in milliseconds since the epoch).
+ */
+export function toPreparingRow({ id, nonce, deadline }: Session): Row {
+  const values = { session: id, until: new Date(deadline).getTime() };
+  return { partition: preparingPartition, row: nonce, values };
 }
 
-/** Returns the rows by which a session is found while it waits. */
+/** Returns the rows by which a session is found while it waits: for an approval, or to be made ready. */
 export function toWaitingRows(session: Session): readonly Row[] {
-  const { approval, extension, preparation } = session;
+  const { state, approval, extension, preparation } = session;
+  const isPrepared = preparation !== undefined && state !== 'pendingApproval';
   return [
     ...[approval, extension].flatMap((one) =>
       one === undefined ? [] : [toPendingRow(session, one)],
     ),
-    ...(preparation === undefined ? [] : [toPreparingRow(session)]),
+    ...(isPrepared ? [toPreparingRow(session)] : []),
   ];
 }

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { approvalShape } from './approval.ts';
+import { joinParts, splitParts } from './audit-parts.ts';
 import type { Broker } from './broker.ts';
 import type { Caller } from './caller.ts';
 import { decisionInputShape } from './decision.ts';
@@ -15,8 +16,8 @@ const time = z.iso.datetime();
 const preparationShape = z.strictObject({
   /** Whether the caller asked to have a stopped VM started. */
   mayStart: z.boolean(),
-  /** When the last step was taken, in milliseconds since the epoch: one process takes a step at a time. */
-  steppedAt: z.int(),
+  /** When the next step may be taken, in milliseconds since the epoch: one process takes a step at a time. */
+  nextStepAt: z.int(),
   /** When the VM was told to start. */
   startedAt: time.exactOptional(),
   /** The operation of that start, by which the source of targets is asked what came of it. */
@@ -79,7 +80,8 @@ const sessionRow = 'session';
 
 /** Returns the row of a session. */
 export function toSessionRow(session: Session): Row {
-  return { partition: session.id, row: sessionRow, values: { b: JSON.stringify(session) } };
+  // With the facts of its decision and the notes of approvers it may be longer than one string of the table.
+  return { partition: session.id, row: sessionRow, values: splitParts(JSON.stringify(session)) };
 }
 
 /** Returns the session with this id, whoever it belongs to. */
@@ -90,7 +92,7 @@ export async function findSession(
   const row = await broker.state.find(id, sessionRow);
   if (row === undefined) return undefined;
   return {
-    session: sessionShape.parse(JSON.parse(String(row.values['b']))),
+    session: sessionShape.parse(JSON.parse(joinParts(row.values))),
     etag: row.etag,
   };
 }

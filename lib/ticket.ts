@@ -9,6 +9,9 @@ import { termsShape } from './terms.ts';
 /** How long a ticket is good for, in seconds. */
 export const ticketSeconds = 60;
 
+/** The length of the longest ticket that is signed, with room to spare: its terms may name a hundred networks. */
+export const maxTicketCharacters = 12_288;
+
 const claimsShape = z.strictObject({
   ...commonClaims,
   sub: z.string(),

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { createTicket } from '../../lib/create-ticket.ts';
+import type { Policy } from '../../lib/decision.ts';
 import { BrokerError } from '../../lib/failure.ts';
+import { listApprovals } from '../../lib/list-approvals.ts';
 import { readSession } from '../../lib/list-sessions.ts';
 import { setLock } from '../../lib/manage-locks.ts';
 import { reconcile } from '../../lib/reconcile.ts';
@@ -156,6 +158,56 @@ describe('an approval', () => {
       state: 'failed',
       endReason: 'locked',
     });
+  });
+
+  // The account of an approver that is in other hands must not let anybody in.
+  test.each([
+    ['account', 'caller', grace.id],
+    ['app', 'app', 'portal'],
+  ] as const)('is refused to an approver whose %s is locked', async (_what, kind, value) => {
+    const { broker, audit } = startApproving();
+    const view = await askFor(broker);
+    const lock = { kind, value, message: 'Stolen.' };
+    await setLock(broker, operator, '10c00000-0000-4000-8000-000000000001', lock);
+
+    await expect(decide(broker, grace, view)).rejects.toMatchObject({ code: 'locked' });
+    expect(audit.entries.at(-1)).toMatchObject({ type: 'approval.refused', code: 'locked' });
+    expect(await readSession(broker, ada, sessionId)).toMatchObject({ approval: { votes: [] } });
+  });
+
+  // Otherwise a group of hundreds could fill the row of a request that waits for another group.
+  test('is refused where enough members of the group have approved, and a denial is not', async () => {
+    const needs = ['dev', 'ops'].map((group) => ({ kind: 'approval' as const, group, count: 1 }));
+    const facts = { policies: ['both'], digest: 'test', terms: {} };
+    const policy: Policy = {
+      digest: 'test',
+      decide: () => ({ outcome: 'needs', ...facts, needs }),
+    };
+    const { broker } = startApproving(1, { policy });
+    const view = await askFor(broker);
+    const [first, second] = ['a', 'b'].map((name) => approver(name, { groups: ['dev'] }));
+    if (first === undefined || second === undefined) throw new Error('there are two');
+    await decide(broker, first, view);
+
+    await expect(decide(broker, second, view)).rejects.toMatchObject({ code: 'approval-closed' });
+    expect(await listApprovals(broker, second)).toEqual([]);
+    expect(await decide(broker, second, view, { decision: 'deny' })).toMatchObject({
+      state: 'denied',
+    });
+  });
+
+  test('is stored however long the facts and the notes are', async () => {
+    const tags = Object.fromEntries(
+      Array.from({ length: 45 }, (_, i) => [`tag-${String(i)}`.padEnd(250, 'x'), 'y'.repeat(250)]),
+    );
+    const { broker } = startApproving(9, { targets: testTargets([{ ...vm, tags }]) });
+    const view = await askFor(broker);
+    const note = '"'.repeat(500);
+
+    for (let i = 0; i < 9; i += 1)
+      await decide(broker, approver(`approver-${String(i)}`), view, { note });
+
+    expect(await readSession(broker, ada, sessionId)).toMatchObject({ state: 'ready' });
   });
 
   test('is kept while the source of targets is away, and the session is made ready later', async () => {

@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { extendSession } from '../../lib/extend-session.ts';
 import { listApprovals } from '../../lib/list-approvals.ts';
+import { readSession } from '../../lib/list-sessions.ts';
+import { setLock } from '../../lib/manage-locks.ts';
 import { readOperation } from '../../lib/read-operation.ts';
 import { renewLeases } from '../../lib/renew-leases.ts';
 import { createTicket } from '../../lib/create-ticket.ts';
 import { askFor, decide, grace, linus, startApproving, toTypes } from '../support/approvals.ts';
 import { instance, nonce, redeem, sessionId } from '../support/sessions.ts';
-import { ada, gateway, testPolicy } from '../support/test-broker.ts';
+import { ada, gateway, grace as operator, testPolicy } from '../support/test-broker.ts';
 
 const operation = { session: sessionId, isExtension: true };
 
@@ -129,6 +131,39 @@ describe('an extension that needs an approval', () => {
       extension: { outcome: 'denied' },
     });
     expect(toTypes(audit.entries).at(-1)).toBe('session.denied');
+    expect(await readOperation(broker, ada, operation)).toMatchObject({
+      status: 'Failed',
+      error: { code: 'policy' },
+    });
+  });
+
+  test('is not given under a lock', async () => {
+    const { broker, extend } = await startExtending();
+    const { view } = await extend();
+    const lock = { kind: 'caller', value: ada.id, message: 'Wait.' } as const;
+    await setLock(broker, operator, '10c00000-0000-4000-8000-000000000001', lock);
+
+    await expect(decide(broker, grace, view)).rejects.toMatchObject({ code: 'locked' });
+    expect(await readSession(broker, ada, sessionId)).toMatchObject({
+      deadline: '2026-03-02T13:00:00.000Z',
+    });
+  });
+
+  // The process that stored the deadline may have died before it told the gateways.
+  test('is told to the gateways again when the last approver repeats themselves', async () => {
+    const { broker, extend } = await startExtending();
+    const { view } = await extend();
+    await decide(broker, grace, view);
+    const connections = [{ connection: nonce, session: sessionId, bytesUp: 0, bytesDown: 0 }];
+    const { cursor } = await renewLeases(broker, gateway, { instance, connections });
+    const later = { ...broker, now: () => new Date('2026-03-02T12:40:00Z') };
+
+    await decide(later, grace, view);
+
+    const lease = { instance, connections, cursor };
+    expect((await renewLeases(later, gateway, lease)).verdicts).toMatchObject([
+      { verdict: 'deadline', deadline: '2026-03-02T13:30:00.000Z' },
+    ]);
   });
 
   test('cannot be approved once the session has ended', async () => {

@@ -199,6 +199,13 @@ describe('the other resources', () => {
     for (const path of open) expect((await call(broker, 'GET', path)).status).toBe(200);
   });
 
+  test('the OpenAPI document asks for If-Match where an answer without it is 428', async () => {
+    const { body } = await call(testBroker(), 'GET', '/api/openapi.json');
+
+    expect(body).toMatchObject({ paths: { '/api/sessions/{id}/approval': { post: {} } } });
+    expect(JSON.stringify(body)).toContain('"name":"If-Match","in":"header","required":true');
+  });
+
   test('health turns red when the state cannot be read', async () => {
     const state = memoryTable(() => 'before');
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { call } from '../support/call.ts';
 import { collectLogLines } from '../support/log-lines.ts';
 import { instance, nonce, openSession, sessionId } from '../support/sessions.ts';
-import { memoryAudit, testBroker } from '../support/test-broker.ts';
+import { memoryAudit, testBroker, testPolicy } from '../support/test-broker.ts';
 
 collectLogLines();
 
@@ -37,6 +37,29 @@ describe('the resources of gateways', () => {
 
     expect([opened.status, renewed.status, closed.status]).toEqual([201, 200, 204]);
     expect(audit.entries.at(-1)).toMatchObject({ type: 'connection.closed', ...bytes });
+  });
+
+  test('201 for the longest ticket that policy can make', async () => {
+    const networks = Array.from(
+      { length: 50 },
+      (_, i) => `2001:db8:1111:2222:3333:4444:5555:${String(1000 + i)}/128`,
+    );
+    const long = '\u5b57'.repeat(200);
+    const terms = {
+      sourceNetworks: ['198.51.100.0/24', ...networks],
+      reasonPattern: long,
+      changePattern: long,
+    };
+    const broker = testBroker({ policy: testPolicy(terms) });
+    const { ticket } = await openSession(broker);
+
+    const { status } = await call(broker, 'POST', '/api/gateway/connections', {
+      token: 'gateway',
+      body: { ticket: ticket.ticket, instance, nonce, clientIp: '198.51.100.7' },
+    });
+
+    expect(ticket.ticket.length).toBeGreaterThan(6000);
+    expect(status).toBe(201);
   });
 
   test('POST /api/gateway/probes: 204, also for a probe that nobody ordered', async () => {

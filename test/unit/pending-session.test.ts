@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createTicket } from '../../lib/create-ticket.ts';
 import { terminateSession } from '../../lib/end-session.ts';
+import { BrokerError } from '../../lib/failure.ts';
 import { readSession } from '../../lib/list-sessions.ts';
 import { listApprovals } from '../../lib/list-approvals.ts';
 import { readOperation } from '../../lib/read-operation.ts';
@@ -16,9 +17,13 @@ import {
 } from '../support/approvals.ts';
 import { memoryTable } from '../support/memory-table.ts';
 import { redeem, sessionId } from '../support/sessions.ts';
-import { ada } from '../support/test-broker.ts';
+import { ada, testTargets } from '../support/test-broker.ts';
 
 const operation = { session: sessionId, isExtension: false };
+
+function toId(number: number): string {
+  return `5e551000-0000-4000-8000-${String(number).padStart(12, '0')}`;
+}
 
 describe('a session that needs an approval', () => {
   test('waits, without a ticket, and says for whom', async () => {
@@ -166,6 +171,43 @@ describe('a session that needs an approval', () => {
 
     await expect(decide(broker, grace, view)).rejects.toMatchObject({ code: 'approval-closed' });
     expect(await readOperation(broker, ada, operation)).toMatchObject({ status: 'Canceled' });
+  });
+
+  test('is made ready by the timer however many others wait', async () => {
+    const { broker, clock } = startApproving();
+    const many = { ...broker, limits: { ...broker.limits, sessionsPerCaller: 150 } };
+    for (let i = 0; i < 150; i += 1) await askFor(many, { id: toId(i) });
+    const find = () => Promise.reject(new BrokerError('targets-unavailable', 'Try again.'));
+    const others = { ...broker, targets: { ...testTargets(), find } };
+    const view = await readSession(broker, ada, toId(149));
+    await decide(others, grace, view);
+    clock.pass(30);
+
+    await reconcile(broker);
+
+    expect(await readSession(broker, ada, toId(149))).toMatchObject({ state: 'ready' });
+  });
+
+  test('is found by those who may decide however many others wait', async () => {
+    const state = memoryTable();
+    const { broker } = startApproving(1, { state });
+    for (let i = 0; i < 600; i += 1) {
+      const values = { session: toId(i), digest: 'x', groups: 'others' };
+      await state.insert({ partition: 'pending', row: `0|${String(i)}`, values });
+    }
+    await askFor(broker);
+
+    expect(await listApprovals(broker, grace)).toMatchObject([{ id: sessionId }]);
+  });
+
+  test('is listed within the budget of who asks', async () => {
+    const { broker } = startApproving();
+    const limits = { ...broker.limits, requestsPerCallerMinute: 1 };
+    await listApprovals({ ...broker, limits }, grace);
+
+    await expect(listApprovals({ ...broker, limits }, grace)).rejects.toMatchObject({
+      code: 'rate-limited',
+    });
   });
 
   test('leaves no row in a list once it has ended', async () => {

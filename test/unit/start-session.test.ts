@@ -165,6 +165,25 @@ describe('a session on a stopped VM', () => {
     expect(await readOperation(broker, ada, operation)).toMatchObject({ status: 'Succeeded' });
   });
 
+  // Threat 28: a step costs calls to Azure, which all callers share.
+  test('is looked at every few seconds, however often its caller asks', async () => {
+    const { broker, clock } = startStopped();
+    await askFor(broker, { start: true });
+    let looks = 0;
+    const find: Broker['targets']['find'] = async (...args) => {
+      looks += 1;
+      return broker.targets.find(...args);
+    };
+    const counting = { ...broker, targets: { ...broker.targets, find } };
+
+    for (let i = 0; i < 100; i += 1) {
+      clock.pass(0.2);
+      await readOperation(counting, ada, operation);
+    }
+
+    expect(looks).toBe(5);
+  });
+
   test('fails when the VM does not come up in a quarter of an hour', async () => {
     const { broker, clock } = startStopped();
     await askFor(broker, { start: true });
