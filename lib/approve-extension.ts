@@ -51,7 +51,8 @@ async function toInputNow(
   const signal = AbortSignal.timeout(targetsMilliseconds);
   const target = await findSameTarget(broker, session, signal);
   if (target === undefined) throw toChanged();
-  const { input } = session;
+  // Of the caller counts what was known when they asked: they may have left a group since the session was granted.
+  const { extensionInput: input = session.input } = session;
   const context = {
     ...input.context,
     now: Math.floor(broker.now().getTime() / 1000),

@@ -81,7 +81,7 @@ export async function extendSession(
   if (decision.outcome === 'deny' || needs === undefined)
     return refuseDecision(broker, judged, decision);
   const event = toRefusingEvent(judged, decision);
-  const held = await holdExtension(broker, stored, { needs, durationSeconds, event });
+  const held = await holdExtension(broker, stored, { needs, durationSeconds, input, event });
   return { view: await viewConnections(broker, held), isWaiting: true };
 }
 

@@ -36,6 +36,7 @@ export function toLaterDeadline(
 type Asked = {
   readonly needs: readonly ApprovalNeed[];
   readonly durationSeconds: number;
+  readonly input: DecisionInput;
   /** The decision, which is recorded first. */
   readonly event: AuditEvent;
 };
@@ -47,7 +48,7 @@ type Asked = {
 export async function holdExtension(
   broker: Broker,
   { session, etag }: StoredSession,
-  { needs, durationSeconds, event }: Asked,
+  { needs, durationSeconds, input, event }: Asked,
 ): Promise<Session> {
   const { extension } = session;
   if (extension !== undefined && isWaiting(extension, broker.now()))
@@ -60,7 +61,7 @@ export async function holdExtension(
     seconds: Math.min(approvalSeconds, left),
     durationSeconds,
   });
-  const waiting = { ...session, extension: approval };
+  const waiting = { ...session, extension: approval, extensionInput: input };
   await broker.audit.append([event, toPendingEvent(waiting, approval)]);
   await broker.state.insert(toPendingRow(waiting, approval));
   if ((await replaceSession(broker, { session: waiting, etag })) === 'changed')

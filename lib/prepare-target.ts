@@ -38,10 +38,10 @@ export async function prepareTarget(
   signal: AbortSignal,
 ): Promise<Prepared> {
   const { session, preparation, target } = wanted;
-  const { startedAt, operation } = preparation;
+  const { mayStart, startedAt, operation } = preparation;
   if (isDown(target) && startedAt === undefined) return start(broker, wanted, signal);
-  if (startedAt === undefined)
-    return { outcome: 'ready', host: await findDialableHost(broker, target, signal) };
+  // What may be started may have been, by a step of which nothing was stored.
+  if (!mayStart) return { outcome: 'ready', host: await findDialableHost(broker, target, signal) };
   if (isDown(target) || target.power === 'starting') {
     // ARM shows the old state for a while after it has accepted a start.
     if (operation !== undefined)

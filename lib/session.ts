@@ -56,6 +56,8 @@ const sessionShape = z.object({
   approval: approvalShape.exactOptional(),
   /** The approval of a later deadline. */
   extension: approvalShape.exactOptional(),
+  /** What was decided on when that was asked for. */
+  extensionInput: decisionInputShape.exactOptional(),
   /** How far it has come while it is prepared. */
   preparation: preparationShape.exactOptional(),
   terms: termsShape,

@@ -2,6 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { extendSession } from '../../lib/extend-session.ts';
 import { BrokerError } from '../../lib/failure.ts';
 import { createTicket } from '../../lib/create-ticket.ts';
+import type { Broker } from '../../lib/broker.ts';
+import { noteProbe } from '../../lib/order-probe.ts';
+import { verifyProbe } from '../../lib/probe.ts';
+import { renewLeases } from '../../lib/renew-leases.ts';
+import type { PowerState, Target } from '../../lib/target.ts';
 import { reconcile } from '../../lib/reconcile.ts';
 import type { Session } from '../../lib/session.ts';
 import { findSession } from '../../lib/session.ts';
@@ -9,8 +14,8 @@ import type { Judgement } from '../../lib/approve-session.ts';
 import { approvers, askFor, decide, grace, needingPolicy } from '../support/approvals.ts';
 import type { CrashBench } from '../support/crash-bench.ts';
 import { crashEverywhere, startCrashBench } from '../support/crash-bench.ts';
-import { redeem, sessionId } from '../support/sessions.ts';
-import { ada, testBroker, testTargets } from '../support/test-broker.ts';
+import { instance, redeem, sessionId } from '../support/sessions.ts';
+import { ada, gateway, testBroker, testTargets, vm } from '../support/test-broker.ts';
 
 const limits = { ...testBroker().limits, sessionsPerCaller: 1 };
 const policy = needingPolicy({ approval: { group: approvers, count: 1 } });
@@ -32,11 +37,21 @@ async function findLeft(bench: CrashBench): Promise<readonly string[]> {
     clock.pass(seconds);
     await reconcile(broker);
   }
-  const lists = /^(?:due\||pending\n|preparing\n)|\nslot\|/;
+  const lists = /^(?:due\||pending\n|preparing\n|u\|.*\nslot\|)/;
   return state
     .rows()
     .map(({ partition, row }) => `${partition}\n${row}`)
-    .filter((place) => lists.test(place) && !place.startsWith(sessionId));
+    .filter((place) => lists.test(place));
+}
+
+/** Finds the port open, as a gateway does that gets probes with its lease. */
+async function answerProbes(broker: Broker): Promise<void> {
+  const { probes } = await renewLeases(broker, gateway, { instance, connections: [] });
+  for (const token of probes) {
+    const verifier = { roots: broker.keys.roots, issuer: broker.url.origin, gateway: 'hub' };
+    const { session, id } = verifyProbe(token, verifier, broker.now());
+    await noteProbe(broker, gateway, { instance, session, probe: id, outcome: 'open' });
+  }
 }
 
 /** Votes as `grace` does who got no answer: with what the request is now, as long as it waits. */
@@ -165,6 +180,48 @@ describe('a step to make a session ready that is cut short at any call', () => {
     });
 
     expect(crashes).toBeGreaterThan(20);
+  });
+});
+
+describe('a start that is cut short at any call', () => {
+  test('is on the record before it is asked for, and goes on with the next step', async () => {
+    const crashes = await crashEverywhere(async (crash) => {
+      let power: PowerState = 'deallocated';
+      const target: Target = { ...vm, source: 'arm', armId: '/subscriptions/s/vm-1', power };
+      const unrecorded: number[] = [];
+      const start = async () => {
+        const recorded = bench.entries.filter(({ type }) => type === 'target.started');
+        if (recorded.length === 0) unrecorded.push(1);
+        power = 'running';
+        return undefined;
+      };
+      const nothing = async () => undefined;
+      const bench = startCrashBench({
+        limits,
+        targets: { ...testTargets(), find: async () => ({ ...target, power }) },
+        power: { start, checkStart: nothing, deallocate: nothing },
+      });
+      const { broker, clock } = bench;
+
+      const calls = await bench.run(crash, async () => askFor(broker, { start: true }));
+
+      expect(unrecorded).toEqual([]);
+      clock.pass(61);
+      if ((await findNow(bench)) === undefined) power = 'deallocated';
+      await askFor(broker, { start: true });
+      for (let run = 0; run < 3; run += 1) {
+        clock.pass(30);
+        await reconcile(broker);
+        await answerProbes(broker);
+      }
+      expect(await findNow(bench)).toMatchObject({ state: 'ready' });
+      // A VM runs long before its services do, whoever knows that it was started.
+      expect(bench.entries.map(({ type }) => type)).toContain('probe.ordered');
+      expect(await findLeft(bench)).toEqual([]);
+      return calls;
+    });
+
+    expect(crashes).toBeGreaterThan(40);
   });
 });
 

@@ -6,7 +6,17 @@ import { setLock } from '../../lib/manage-locks.ts';
 import { readOperation } from '../../lib/read-operation.ts';
 import { renewLeases } from '../../lib/renew-leases.ts';
 import { createTicket } from '../../lib/create-ticket.ts';
-import { askFor, decide, grace, linus, startApproving, toTypes } from '../support/approvals.ts';
+import {
+  approvers,
+  askFor,
+  decide,
+  grace,
+  linus,
+  needingPolicy,
+  startApproving,
+  toTypes,
+} from '../support/approvals.ts';
+import type { Policy } from '../../lib/decision.ts';
 import { instance, nonce, redeem, sessionId } from '../support/sessions.ts';
 import { ada, gateway, grace as operator, testPolicy } from '../support/test-broker.ts';
 
@@ -147,6 +157,22 @@ describe('an extension that needs an approval', () => {
     expect(await readSession(broker, ada, sessionId)).toMatchObject({
       deadline: '2026-03-02T13:00:00.000Z',
     });
+  });
+
+  test('is decided on what was known of the caller when they asked for it', async () => {
+    const group = { group: approvers, count: 1 };
+    const forGroup = testPolicy({ maxDurationSeconds: 28_800 });
+    const forOthers = needingPolicy({ maxDurationSeconds: 5400, approval: group });
+    const decideAll: Policy['decide'] = (input) =>
+      (input.caller.groups.includes('on-call') ? forGroup : forOthers).decide(input);
+    const { broker, clock } = startApproving(1, { policy: { digest: 'test', decide: decideAll } });
+    await askFor(broker, { caller: { ...ada, groups: ['on-call'] } });
+    clock.pass(1800);
+    const { view } = await extendSession(broker, ada, sessionId, { durationSeconds: 7200 });
+
+    const extended = await decide(broker, grace, view);
+
+    expect(extended.deadline).toBe('2026-03-02T13:30:00.000Z');
   });
 
   // The process that stored the deadline may have died before it told the gateways.
