@@ -113,8 +113,8 @@ function readAnswer(answer: AuthorizationAnswer): {
 type Offer = { readonly rule: Rule; readonly needs: readonly Need[] };
 
 /**
- * Chooses among the permits that hold: the one that needs least, of equals the one that the caller can meet alone, then
- * the most generous. Names it first, then the others.
+ * Chooses among the permits that hold: the one that needs least of the caller, then least of others, then the most
+ * generous. Names it first, then the others.
  */
 function chooseOffer(permits: readonly Rule[], input: DecisionInput): Undigested<Decision> {
   const { profile } = input.context;
@@ -130,10 +130,11 @@ function chooseOffer(permits: readonly Rule[], input: DecisionInput): Undigested
   return { outcome: 'needs', policies, terms: rule.terms, needs };
 }
 
+// What others alone can meet waits, and what the caller must mend is refused: the second must not take the first away.
 function compareNeeds(a: readonly Need[], b: readonly Need[]): number {
-  const others = (needs: readonly Need[]): number =>
-    needs.filter(({ kind }) => kind === 'approval').length;
-  return a.length - b.length || others(a) - others(b);
+  const own = (needs: readonly Need[]): number =>
+    needs.filter(({ kind }) => kind !== 'approval').length;
+  return own(a) - own(b) || a.length - b.length;
 }
 
 function findRule({ rules }: PolicySet, id: string): Rule {

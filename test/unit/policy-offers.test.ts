@@ -25,9 +25,9 @@ describe('the best offer', () => {
     ['needs nothing', '@max_duration("8h") @require_reason("*")', '@max_duration("1m")'],
     ['needs one thing', '@require_reason("*") @require_change("*")', '@require_approval("ops")'],
     [
-      'the caller can meet alone',
-      '@max_duration("8h") @require_approval("ops")',
+      'others can meet, so that the caller may wait',
       '@max_duration("1m") @require_reason("*")',
+      '@max_duration("8h") @require_approval("ops")',
     ],
     [
       'allows more, of those that need the same',

@@ -103,20 +103,20 @@ function loadSet(texts: readonly string[]): Policy {
   return loadPolicyText(texts.map((text, index) => `@id("p${index}") ${text}`).join('\n'));
 }
 
-/** How many things are missing, and of them how many that the caller cannot meet alone. */
+/** How many things the caller has to mend, and how many are missing in all. */
 function countNeeds(decision: Decision): readonly [number, number] {
   const needs = decision.outcome === 'needs' ? decision.needs : [];
-  return [needs.length, needs.filter(({ kind }) => kind === 'approval').length];
+  return [needs.filter(({ kind }) => kind !== 'approval').length, needs.length];
 }
 
 /** Says whether the second decision gives at least what the first gives: needs count before terms. */
 function isAtLeast(before: Decision, after: Decision): boolean {
   if (before.outcome === 'deny') return true;
   if (after.outcome === 'deny') return false;
-  const [needed, others] = countNeeds(before);
-  const [needs, othersThen] = countNeeds(after);
-  if (needs !== needed) return needs < needed;
-  if (othersThen !== others) return othersThen < others;
+  const [own, all] = countNeeds(before);
+  const [ownThen, allThen] = countNeeds(after);
+  if (ownThen !== own) return ownThen < own;
+  if (allThen !== all) return allThen < all;
   const toOffer = (id: string, { terms }: typeof before) => ({
     id,
     effect: 'permit' as const,
