@@ -59,7 +59,8 @@ describe('POST /api/policy/simulate, with its threads', () => {
   });
 });
 
-describe('sallyport policy simulate on 10,000 past entries', () => {
+// Some ten seconds of two cores: several times that where others use them too.
+describe('sallyport policy simulate on 10,000 past entries', { timeout: 240_000 }, () => {
   const count = 10_000;
   let stack: TestStack;
   let folder: string;
